@@ -1,0 +1,1 @@
+"""The walk, as pure rules: mission, missionary and what is known → the next move."""

@@ -1,0 +1,1 @@
+"""Exchanges behind one port: ccxt, paper, and the local sandbox that speaks the wire protocol."""

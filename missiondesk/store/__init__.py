@@ -1,0 +1,1 @@
+"""Postgres: the database, its migrations, and one repository per concern."""

@@ -1,0 +1,99 @@
+"""What a template sees of the run it is tried in, and the ports through which it reaches the world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from missiondesk.market.candles import Candles
+from models.account import Mode
+from models.market import Ticker
+from models.order import LeafKey, OrderProgress, Position, TradeRequest
+from models.result import Role
+
+
+class Markets(Protocol):
+    """Market data as of the tick's evaluation time."""
+
+    def closed_candles(
+        self, exchange: str, symbol: str, timeframe: str, count: int, now: datetime
+    ) -> Candles:
+        """The newest `count` closed candles (open + timeframe ≤ now), oldest first, fewer when there are fewer.
+
+        Waits a bounded time for the newest expected bar, then raises DataStale, unless the venue shows
+        that nothing traded. Raises InputRefused for a size outside 1–1000 or an unknown granularity.
+        """
+        ...
+
+    def latest_price(self, exchange: str, symbol: str, now: datetime) -> tuple[Decimal, str]:
+        """The newest price "now" and which one it is: `last trade` or `1m close`."""
+        ...
+
+    def ticker(self, exchange: str, symbol: str) -> Ticker: ...
+
+
+class Conditions(Protocol):
+    """Named booleans shared by all Missions. A name that does not exist is created as false."""
+
+    def read(self, name: str) -> bool: ...
+
+    def write(self, name: str, valid: bool) -> None: ...
+
+
+class Orders(Protocol):
+    """The order gateway, as templates see it."""
+
+    def work(self, request: TradeRequest, now: datetime) -> OrderProgress:
+        """Follow the order of this place, or send it if there is none: exactly once, however often it is called."""
+        ...
+
+    def filled(self, key: LeafKey) -> bool:
+        """Whether the order of this place is already filled."""
+        ...
+
+    def position(
+        self, account: str, mode: Mode, mission_id: int, exchange: str, symbol: str
+    ) -> Position | None:
+        """The open position of this Mission's chain with its volume-weighted entry; None when flat."""
+        ...
+
+
+class Memory(Protocol):
+    """Members of a `sequence` that passed in this Missionary."""
+
+    def has_passed(self, key: LeafKey) -> bool: ...
+
+    def remember(self, key: LeafKey) -> None: ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """The run a template is tried in. `leaf` is the path inside a mix, "" at the top."""
+
+    mission_id: int
+    mission: str
+    missionary_id: int
+    task_id: int
+    task: str
+    role: Role
+    task_index: int | None
+    account: str
+    mode: Mode
+    exchange: str
+    scheduled_at: datetime
+    now: datetime
+    markets: Markets
+    conditions: Conditions
+    orders: Orders
+    memory: Memory
+    leaf: str = ""
+
+    @property
+    def key(self) -> LeafKey:
+        return LeafKey(self.missionary_id, self.role, self.task_index, self.leaf)
+
+    def member(self, index: int) -> Context:
+        """The context of a mix's member."""
+        return replace(self, leaf=f"{self.leaf}.{index}" if self.leaf else str(index))
