@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -37,7 +39,7 @@ def _identity() -> Column[int]:
     return Column("id", BigInteger, Identity(), primary_key=True)
 
 
-def _moment(name: str, *, null: bool = False) -> Column[object]:
+def _moment(name: str, *, null: bool = False) -> Column[datetime]:
     return Column(name, DateTime(timezone=True), nullable=null, server_default=None if null else func.now())
 
 
@@ -223,6 +225,7 @@ paper_balance = Table(
     Column("currency", Text, primary_key=True),
     Column("total", Numeric, nullable=False),
     Column("held", Numeric, nullable=False, server_default=text("0")),
+    CheckConstraint("held >= 0 AND held <= total", name="covered"),
 )
 
 paper_order = Table(
@@ -242,10 +245,15 @@ paper_order = Table(
     Column("average", Numeric),
     Column("cost", Numeric, nullable=False, server_default=text("0")),
     Column("fee", Numeric, nullable=False, server_default=text("0")),
+    # The fee rate it was placed at: what a resting buy holds is (amount - filled) * price * (1 + fee_rate).
+    Column("fee_rate", Numeric, nullable=False, server_default=text("0")),
     # Up to which market instant its fills have been looked at.
     _moment("seen_until", null=True),
     _moment("created_at"),
     _moment("updated_at"),
+    CheckConstraint("status IN ('open','closed','cancelled')", name="status"),
+    CheckConstraint("filled >= 0 AND filled <= amount", name="filled"),
+    Index("ix_paper_order_open", "account", postgresql_where=text("status = 'open'")),
 )
 
 # One row: the desk-wide facts that must survive every process.
