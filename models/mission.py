@@ -34,7 +34,7 @@ def _checked_name(name: str) -> str:
 
 
 def _period(word: Any) -> Any:
-    if word is None or isinstance(word, Period):
+    if isinstance(word, Period):
         return word
     try:
         return parse_period(word)
@@ -62,7 +62,7 @@ def _crontab(entry: Any) -> Any:
 
 
 Name = Annotated[str, AfterValidator(_checked_name)]
-PeriodWord = Annotated[Period | None, BeforeValidator(_period)]
+PeriodWord = Annotated[Period, BeforeValidator(_period)]
 
 
 class MissionTask(BaseModel):
@@ -75,7 +75,7 @@ class MissionTask(BaseModel):
     template: str = Field(min_length=1)
     params: dict[str, Any] = Field(default_factory=dict)
     can_run: str = ALWAYS_TRUE
-    period: PeriodWord = None
+    period: PeriodWord | None = None
     retries: int = Field(default=0, ge=0, le=100)
     retry_delay_seconds: float = Field(default=0, ge=0)
     timeout_seconds: float | None = Field(default=None, gt=0)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, NewType
+from typing import Any, NewType
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from models.account import Mode
-from models.mission import MissionId, TaskId, _period
-from models.timer import Period
+from models.mission import MissionId, PeriodWord, TaskId
 from models.validation import value_from_row
 
 MissionaryId = NewType("MissionaryId", int)
@@ -31,7 +30,7 @@ class Missionary(BaseModel):
     target_id: TaskId | None = None
     mode: Mode = "paper"
     account: str
-    period: Annotated[Period, BeforeValidator(_period)]
+    period: PeriodWord
     next_index: int = Field(ge=0)
     started_at: datetime
     ended_at: datetime | None = None

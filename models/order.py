@@ -117,8 +117,8 @@ class TradeRequest:
     """What a trade template asks the order gateway for; the same request is made at every tick.
 
     amount is in `unit`: base units, quote units, contracts, or percent (0 < x ≤ 100) of what is free
-    (of the position when `reduce_only`). `price` None means a market order. After `timeout_seconds` an open order
-    is cancelled and the remainder tried again. `reduce_only` orders may only make a position smaller.
+    (of the position when `reduce_only`). `price` None means a market order. After `timeout_seconds` an open
+    order is cancelled and the remainder tried again. `reduce_only` orders only make a position smaller.
     """
 
     key: LeafKey

@@ -76,7 +76,7 @@ class Trading(Protocol):
     def find(
         self, client_order_id: str, symbol: str, *, since: datetime, exchange_order_id: str | None = None
     ) -> ExchangeOrder | None:
-        """The order, looked for in open orders, closed orders and fills since `since`; None: in none of them."""
+        """The order, sought in open and closed orders and in fills since `since`; None: in none of them."""
         ...
 
     def cancel(self, order: ExchangeOrder) -> ExchangeOrder:

@@ -20,7 +20,7 @@ class Markets(Protocol):
     def closed_candles(
         self, exchange: str, symbol: str, timeframe: str, count: int, now: datetime
     ) -> Candles:
-        """The newest `count` closed candles (open + timeframe ≤ now), oldest first, fewer when there are fewer.
+        """The newest `count` closed candles (open + timeframe ≤ now), oldest first; fewer if there are fewer.
 
         Waits a bounded time for the newest expected bar, then raises DataStale, unless the venue shows
         that nothing traded. Raises InputRefused for a size outside 1–1000 or an unknown granularity.
@@ -46,7 +46,7 @@ class Orders(Protocol):
     """The order gateway, as templates see it."""
 
     def work(self, request: TradeRequest, now: datetime) -> OrderProgress:
-        """Follow the order of this place, or send it if there is none: exactly once, however often it is called."""
+        """Follow the order of this place, or send it if there is none: once, however often it is called."""
         ...
 
     def filled(self, key: LeafKey) -> bool:
