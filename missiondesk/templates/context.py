@@ -10,7 +10,7 @@ from typing import Protocol
 from missiondesk.market.candles import Candles
 from models.account import Mode
 from models.market import Ticker
-from models.order import LeafKey, OrderProgress, Position, TradeRequest
+from models.order import LeafKey, Order, OrderProgress, Position, TradeRequest
 from models.result import Role
 
 
@@ -37,6 +37,10 @@ class Markets(Protocol):
 class Conditions(Protocol):
     """Named booleans shared by all Missions. A name that does not exist is created as false."""
 
+    def exists(self, name: str) -> bool:
+        """Whether there is such a Condition; creates none."""
+        ...
+
     def read(self, name: str) -> bool: ...
 
     def write(self, name: str, valid: bool) -> None: ...
@@ -51,6 +55,14 @@ class Orders(Protocol):
 
     def filled(self, key: LeafKey) -> bool:
         """Whether the order of this place is already filled."""
+        ...
+
+    def started(self, key: LeafKey) -> Order | None:
+        """The newest order of this place, if one may be at the venue or has filled anything; else None.
+
+        An intent that was never sent, and orders that ended without a fill, do not count: their decision
+        is taken anew.
+        """
         ...
 
     def position(
