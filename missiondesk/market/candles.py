@@ -160,8 +160,8 @@ class CandleArrays:
     def __len__(self) -> int:
         return len(self.open_time)
 
-    def __getitem__(self, part: slice) -> CandleArrays:
-        """A contiguous part, as views of the same memory."""
+    def __getitem__(self, part: slice | NDArray[np.bool_]) -> CandleArrays:
+        """A part: a slice (views of the same memory) or a mask of the same length."""
         return CandleArrays(
             self.open_time[part],
             self.open[part],
