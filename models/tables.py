@@ -82,6 +82,10 @@ account = Table(
         server_default=text("""'{"USD": "100000", "USDT": "100000"}'::jsonb"""),
     ),
     _moment("updated_at"),
+    CheckConstraint(
+        "NOT armed OR (max_order_notional IS NOT NULL AND max_daily_loss IS NOT NULL)",
+        name="armed_needs_limits",
+    ),
 )
 
 mission = Table(
@@ -132,6 +136,7 @@ missionary = Table(
     Column("hold_reason", Text),
     CheckConstraint("next_index >= 0", name="next_index"),
     Index("uq_missionary_open", "mission_id", unique=True, postgresql_where=text("ended_at IS NULL")),
+    Index("ix_missionary_mission", "mission_id", "id"),
 )
 
 # Append-only. No foreign keys: history outlives the rows it speaks of.
@@ -265,7 +270,7 @@ desk = Table(
     Column("halted", Boolean, nullable=False, server_default=text("false")),
     Column("halt_reduce_only", Boolean, nullable=False, server_default=text("false")),
     _moment("halted_at", null=True),
-    CheckConstraint("only", name="one_row"),
+    CheckConstraint('"only"', name="one_row"),
 )
 
 # What is pushed to Prefect, so that a sync touches only what changed.
