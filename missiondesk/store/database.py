@@ -1,0 +1,54 @@
+"""The connection to Postgres: one statement is one transaction, unless `transaction` is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
+from sqlalchemy.engine import make_url
+
+from missiondesk.store.administration import without_password
+from models.errors import DatabaseUnreachable
+
+# The driver sends no BEGIN and no COMMIT around a single statement: one round trip instead of three.
+_ONE_STATEMENT = "AUTOCOMMIT"
+_TRANSACTION = "READ COMMITTED"
+
+
+def connect(url: str) -> Engine:
+    """An engine on `postgresql://…` (or `postgresql+psycopg2://…`); no connection is made before its first use.
+
+    Whatever uses it raises DatabaseUnreachable when the server does not answer or goes away. Datetimes come
+    aware, in UTC. After a fork the child calls `engine.dispose(close=False)` before its first use.
+    """
+    place = make_url(url).set(drivername="postgresql+psycopg2")
+    options = place.query.get("options", "")
+    engine = create_engine(
+        place,
+        isolation_level=_ONE_STATEMENT,
+        pool_size=2,
+        max_overflow=8,
+        use_native_hstore=False,
+        connect_args={
+            "connect_timeout": 10,
+            "options": f"{options} -c timezone=UTC".strip(),
+            "fallback_application_name": "missiondesk",
+        },
+    )
+
+    @event.listens_for(engine, "handle_error")
+    def translate(context: ExceptionContext) -> None:
+        never_connected = context.connection is None
+        if never_connected or context.is_disconnect:
+            said = str(context.original_exception).strip()
+            raise DatabaseUnreachable(f"the database {without_password(url)} does not answer: {said}")
+
+    return engine
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """Several statements that happen all or not at all; committed on leaving, rolled back on an exception."""
+    with engine.execution_options(isolation_level=_TRANSACTION).begin() as connection:
+        yield connection

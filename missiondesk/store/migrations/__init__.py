@@ -1,0 +1,1 @@
+"""The schema's history: alembic revisions, run by `missiondesk.store.migrate` alone."""
