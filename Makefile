@@ -1,0 +1,52 @@
+# Every target sets itself up in .venv; only Python 3.11 or newer, make and git are needed.
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$name; break; }; done)
+BIN := .venv/bin
+READY := .venv/ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# BitMEX closed, and newer releases of ccxt dropped it; its recorded markets still work with this one.
+HELD := ccxt==4.5.83
+
+.PHONY: run test check lint bench chaos lock
+
+run: $(READY)  ## start the desk; ARGS="…" goes to `missiondesk up`
+	@exec $(BIN)/missiondesk up $(ARGS)
+
+test: $(READY)  ## all tests but the long ones of chaos; ARGS="…" goes to pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+lint: $(READY)  ## format, style, types, import directions
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test  ## everything
+
+bench: $(READY)  ## print figures and write them to benchmarks/latest.json
+	$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: $(READY)  ## kill -9 at many random points
+	MISSIONDESK_CHAOS_ROUNDS=50 $(BIN)/python -m pytest tests/faults --timeout 7200 $(ARGS)
+
+lock:  ## choose the newest versions that pyproject.toml allows and write them to requirements.lock
+	rm -rf .tools/lock
+	$(PYTHON) -m venv .tools/lock
+	.tools/lock/bin/python -m pip install --quiet --editable '.[dev]' $(HELD)
+	.tools/lock/bin/python -m pip freeze --exclude-editable | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' > requirements.lock
+
+$(READY): requirements.lock pyproject.toml | $(BIN)/python
+	@echo "installing what requirements.lock names into .venv (a minute or two)"
+	$(PIP) install --requirement requirements.lock
+	$(PIP) install --no-deps --editable .
+	@touch $@
+
+# Debian keeps a part of Python that this needs in a package of its own.
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "expected Python 3.11 or newer, got: $$(python3 --version 2>&1)"; exit 1; }
+	@$(PYTHON) -m venv .venv \
+		|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq python3-venv \
+			&& $(PYTHON) -m venv --clear .venv; } \
+		|| { rm -rf .venv; echo "$(PYTHON) makes no virtual environments; on Debian: apt-get install python3-venv"; \
+			exit 1; }
