@@ -70,7 +70,7 @@ class DeskFile(BaseModel):
 
 
 def read_desk_file(home: Path) -> DeskFile | None:
-    """What the last desk in `home` wrote, whether it still runs or not; None when nothing readable is there."""
+    """What the last desk in `home` wrote, running or not; None when nothing readable is there."""
     try:
         return DeskFile.model_validate_json(_path(home).read_bytes())
     except (OSError, ValidationError):
