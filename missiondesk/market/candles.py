@@ -199,3 +199,6 @@ class CandleArrays:
             return self.open_time
         grid = np.arange(self.open_time[0], self.open_time[-1], self.milliseconds, dtype=np.int64)
         return np.setdiff1d(grid, self.open_time, assume_unique=True)
+
+
+Candles = CandleArrays
