@@ -1,0 +1,5 @@
+"""`python -m missiondesk.exchanges.sandbox`"""
+
+from missiondesk.exchanges.sandbox.command import main
+
+main()

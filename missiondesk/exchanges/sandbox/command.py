@@ -1,0 +1,77 @@
+"""The sandbox from the command line."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import click
+
+from missiondesk.exchanges.sandbox.access import CallLimit
+from missiondesk.exchanges.sandbox.exchange import FIRST_BALANCES
+from missiondesk.exchanges.sandbox.process import READY_LINE
+from missiondesk.exchanges.sandbox.server import (
+    SANDBOX_KEY,
+    SANDBOX_SECRET,
+    Sandbox,
+    SandboxSettings,
+    listening_socket,
+)
+from models.errors import InputRefused
+
+
+def _balances(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, Decimal]:
+    try:
+        pairs = [each.split("=") for each in given]
+        return {asset: Decimal(owned) for asset, owned in pairs}
+    except (ValueError, InvalidOperation):
+        raise click.BadParameter(f"expected ASSET=AMOUNT like USD=1000, got {' '.join(given)}") from None
+
+
+@click.command("sandbox")
+@click.option("--port", default=0, show_default=True, help="Port on 127.0.0.1; 0 takes a free one.")
+@click.option("--candles", type=click.Path(path_type=Path), help="A candle file or a folder of them.")
+@click.option("--state", type=click.Path(path_type=Path), help="File to keep orders and balances in.")
+@click.option("--key", default=SANDBOX_KEY, show_default=True, help="API key to accept.")
+@click.option("--secret", default=SANDBOX_SECRET, help="Its base64 secret.")
+@click.option("--seed", default=1, show_default=True, help="Seed of generated prices.")
+@click.option("--balance", multiple=True, callback=_balances, help="First balance, ASSET=AMOUNT; repeatable.")
+@click.option(
+    "--call-limit", default=CallLimit().most, show_default=True, help="Most the call counter holds."
+)
+@click.option("--call-decay", default=CallLimit().decay, show_default=True, help="Its decay per second.")
+def main(
+    port: int,
+    candles: Path | None,
+    state: Path | None,
+    key: str,
+    secret: str,
+    seed: int,
+    balance: dict[str, Decimal],
+    call_limit: float,
+    call_decay: float,
+) -> None:
+    """Run a local exchange that speaks Kraken's REST protocol."""
+    settings = SandboxSettings(
+        source=candles,
+        state=state,
+        seed=seed,
+        balances=balance or FIRST_BALANCES,
+        credentials={key: secret},
+        call_limit=CallLimit(call_limit, call_decay),
+    )
+    try:
+        sandbox = Sandbox(settings)
+    except InputRefused as refused:
+        raise click.ClickException(str(refused)) from None
+    try:
+        listener = listening_socket(port)
+    except OSError as problem:
+        raise click.ClickException(
+            f"port {port} on 127.0.0.1: {problem.strerror}; give another --port"
+        ) from None
+    listener.listen()
+    click.echo(f"{READY_LINE}http://127.0.0.1:{listener.getsockname()[1]}")
+    with listener:
+        sandbox.server().run([listener])
+    sandbox.close()

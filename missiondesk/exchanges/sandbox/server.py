@@ -1,0 +1,183 @@
+"""The sandbox as a running server: its parts put together, on a thread or in this process."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from missiondesk.exchanges.sandbox.access import Access, CallLimit
+from missiondesk.exchanges.sandbox.control import Control
+from missiondesk.exchanges.sandbox.exchange import FIRST_BALANCES, Exchange
+from missiondesk.exchanges.sandbox.faults import Faults
+from missiondesk.exchanges.sandbox.generator import Generator
+from missiondesk.exchanges.sandbox.kraken_rest import ConnectionLost, KrakenRest
+from missiondesk.exchanges.sandbox.market import Market
+from missiondesk.exchanges.sandbox.pairs import STANDARD_SYMBOLS, Pair
+from missiondesk.exchanges.sandbox.recording import Recordings
+from missiondesk.exchanges.sandbox.source import MarketSource, SeveralSources
+from missiondesk.exchanges.sandbox.state import State
+
+SANDBOX_KEY = "sandbox-key"
+SANDBOX_SECRET = "c2FuZGJveC1zZWNyZXQ="
+"""Public test credentials: they open nothing but a sandbox."""
+
+Clock = Callable[[], datetime]
+
+_START_SECONDS = 20.0
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class SandboxSettings:
+    """How a sandbox is made.
+
+    source: a market source, a candle file or folder, or None for generated prices; pairs that files do not
+    have are generated. state: a SQLite file that survives a kill, None for memory. balances: what the account
+    owns when its state is new. credentials: API keys and their base64 secrets.
+    """
+
+    source: MarketSource | Path | str | None = None
+    state: Path | str | None = None
+    clock: Clock = utc_now
+    seed: int = 1
+    balances: Mapping[str, Decimal] = field(default_factory=lambda: dict(FIRST_BALANCES))
+    credentials: Mapping[str, str] = field(default_factory=lambda: {SANDBOX_KEY: SANDBOX_SECRET}, repr=False)
+    call_limit: CallLimit = field(default_factory=CallLimit)
+
+
+class Sandbox:
+    """One exchange with its HTTP application."""
+
+    def __init__(self, settings: SandboxSettings) -> None:
+        self._state = State(Path(settings.state) if settings.state is not None else None)
+        origin = datetime.fromisoformat(self._state.remember("origin", settings.clock().isoformat()))
+        self.source = open_source(settings.source, origin, settings.seed)
+        self.exchange = Exchange(Market(self.source), self._state, settings.balances)
+        self.faults = Faults()
+        access = Access(settings.credentials, self._state, settings.call_limit)
+
+        def clock() -> float:
+            return settings.clock().timestamp()
+
+        rest = KrakenRest(self.exchange, access, self.faults, clock)
+        control = Control(self.exchange, self.faults, clock)
+        self._app = Starlette(routes=[*rest.routes(), *control.routes()])
+
+    def server(self) -> uvicorn.Server:
+        """A uvicorn server of it, to be run with the sockets to listen on."""
+        application = _Application(self._app)
+        config = uvicorn.Config(
+            application,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            timeout_keep_alive=60,
+            timeout_graceful_shutdown=1,
+        )
+        application.server = uvicorn.Server(config)
+        return application.server
+
+    def close(self) -> None:
+        self._state.close()
+
+
+def open_source(source: MarketSource | Path | str | None, origin: datetime, seed: int = 1) -> MarketSource:
+    """The source settings name; recordings are played from `origin`, the first start of this state."""
+    if source is not None and not isinstance(source, (Path, str)):
+        return source
+    generated = Generator([Pair.listed(symbol) for symbol in STANDARD_SYMBOLS], seed)
+    if source is None:
+        return generated
+    return SeveralSources([Recordings.load(Path(source), origin), generated])
+
+
+def listening_socket(port: int = 0) -> socket.socket:
+    """A socket on the loopback interface; port 0 takes a free one. Raises OSError when the port is in use."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+class SandboxServer:
+    """A sandbox on a thread of this process, for tests.
+
+    >>> with SandboxServer(source=path, clock=clock) as server:
+    ...     exchange = ccxt.kraken({"apiKey": ..., "secret": ..., **ccxt_urls(server.url)})
+    """
+
+    def __init__(self, port: int = 0, **settings: Any) -> None:
+        self.sandbox = Sandbox(SandboxSettings(**settings))
+        self._listener = listening_socket(port)
+        self._server = self.sandbox.server()
+        self._thread = threading.Thread(target=self._server.run, args=([self._listener],), daemon=True)
+
+    @property
+    def port(self) -> int:
+        return int(self._listener.getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def source(self) -> MarketSource:
+        return self.sandbox.source
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        pause, waited = threading.Event(), 0.0
+        while not self._server.started:
+            if not self._thread.is_alive() or waited > _START_SECONDS:
+                raise RuntimeError(f"the sandbox did not start within {_START_SECONDS:.0f} s")
+            pause.wait(0.005)
+            waited += 0.005
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        self._thread.join(_START_SECONDS)
+        self._listener.close()
+        self.sandbox.close()
+
+
+class _Application:
+    """Wraps the application so that it can close a client's connection without an answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.server: uvicorn.Server | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except ConnectionLost:
+            assert self.server is not None, "the server is known before it serves"
+            for connection in self.server.server_state.connections:
+                if isinstance(connection, H11Protocol) and connection.client == scope["client"]:
+                    connection.transport.abort()
+            while (await receive())["type"] != "http.disconnect":
+                pass
