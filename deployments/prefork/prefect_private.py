@@ -1,0 +1,65 @@
+"""The one module that leans on private parts of Prefect; a contract test checks each in the pinned version.
+
+All of it concerns a child process, which runs many flow runs where Prefect's engine expects to run one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+from uuid import UUID
+
+from prefect._flow_run_suspension import FlowRunSuspensionRequest
+from prefect._internal.control_listener import _set_intent, clear_intent
+from prefect.events.worker import EventsWorker
+from prefect.exceptions import TerminationSignal
+from prefect.logging.handlers import APILogWorker
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+# Typed as Any, for what is replaced in it is not exported.
+flow_engine: Any = importlib.import_module("prefect.flow_engine")
+
+
+@contextmanager
+def engine_for_many_runs() -> Iterator[None]:
+    """Spare each flow run two threads of the engine that only pay in a process of its own.
+
+    The heartbeat thread is joined at the end of every run, about 0.9 s; the worker itself notices a dead
+    child. The suspension observer opens a websocket per run, about 0.2 s; so a run that someone suspends
+    while it runs goes on to its end.
+    """
+    observe = flow_engine.observe_flow_run_suspension
+    flow_engine.observe_flow_run_suspension = _observe_nothing
+    try:
+        # Neither the environment nor a profile can say "never": only None keeps the thread away.
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            yield
+    finally:
+        flow_engine.observe_flow_run_suspension = observe
+
+
+@contextmanager
+def _observe_nothing(
+    flow_run_id: UUID, suspension_request: FlowRunSuspensionRequest, polling_interval: float = 10
+) -> Iterator[None]:
+    yield
+
+
+def cancel_present_run() -> NoReturn:
+    """Make the engine end the run of this (the main) thread as Cancelled, its hooks included."""
+    _set_intent("cancel")
+    raise TerminationSignal(signal=signal.SIGTERM)
+
+
+def forget_cancellation() -> None:
+    """Make the engine ready for the next run after `cancel_present_run`."""
+    clear_intent()
+
+
+def send_logs_and_events(timeout_seconds: float) -> None:
+    """Hand over what this process still holds back for the server; it can log no more afterwards."""
+    APILogWorker.drain_all(timeout=timeout_seconds)
+    EventsWorker.drain_all(timeout=timeout_seconds)

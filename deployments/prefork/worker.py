@@ -1,0 +1,186 @@
+"""The Prefect worker type `prefork`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any, TypeVar
+
+import anyio.abc
+import httpx
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.responses import WorkerFlowRunResponse
+from prefect.logging import get_logger
+from prefect.settings import get_current_settings
+from prefect.workers.base import BaseWorker
+
+from deployments.prefork.backlog import Backlog, DueRun
+from deployments.prefork.cancellations import watch_cancellations
+from deployments.prefork.configuration import PreforkJobConfiguration, PreforkResult, PreforkVariables
+from deployments.prefork.flow_runs import PAGE, FlowRuns
+from deployments.prefork.orphans import settle_orphans
+from deployments.prefork.plans import Plans
+from deployments.prefork.pool import ChildPool
+from deployments.prefork.registry import LockedRecord, WorkerRegistry
+from deployments.prefork.runner import Runner
+from deployments.prefork.settings import WorkerSettings
+from missiondesk.settings import Settings
+
+# When more runs wait than one answer holds, those of this last while are asked for on their own.
+FRESH = timedelta(minutes=1)
+
+Result = TypeVar("Result")
+
+_log = get_logger("workers.prefork")
+
+
+class PreforkWorker(BaseWorker[PreforkJobConfiguration, PreforkVariables, PreforkResult]):
+    """Polls a work pool as every Prefect worker does, and runs what is due in warm child processes.
+
+    `limit` lowers the number of children.
+    """
+
+    type = "prefork"
+    job_configuration = PreforkJobConfiguration
+    job_configuration_variables = PreforkVariables
+    _description = "Runs flows inside warm processes that were forked with all modules in memory."
+
+    def __init__(
+        self,
+        work_pool_name: str,
+        work_queues: list[str] | None = None,
+        name: str | None = None,
+        prefetch_seconds: float | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(work_pool_name, work_queues, name, prefetch_seconds, **options)
+        if prefetch_seconds is None:
+            prefetch_seconds = get_current_settings().worker.prefetch_seconds
+        self._ahead = timedelta(seconds=prefetch_seconds)
+        self._pool_name = work_pool_name
+        self._queue_names = work_queues or []
+        self._settings = WorkerSettings.load()
+        limit: int | None = options.get("limit")
+        self._size = min(self._settings.children, limit or self._settings.children)
+        self._backlog = Backlog()
+        self._run_once = False
+        self._reachable = True
+        self._polled_at = datetime.now(UTC)
+        self._registry = WorkerRegistry(Settings.load().home / "workers")
+        self._registration: LockedRecord | None = None
+        self._flow_runs: FlowRuns | None = None
+        self._plans: Plans | None = None
+        self._runner: Runner | None = None
+        self._watch: asyncio.Task[None] | None = None
+
+    async def start(
+        self,
+        run_once: bool = False,
+        with_healthcheck: bool = False,
+        printer: Callable[..., None] = print,
+    ) -> None:
+        """Work until told to stop; `run_once`: poll once, run what that brought, and return."""
+        self._run_once = run_once
+        await super().start(run_once, with_healthcheck, printer)
+
+    async def setup(self) -> None:
+        await super().setup()
+        self._registration = self._registry.register(self._pool_name, self.name)
+        self._flow_runs = FlowRuns(
+            self.client, self._pool_name, self._queue_names, self.name, self._registration.record.token
+        )
+        self._plans = Plans(self.client, lambda: self.work_pool.base_job_template)
+        pool = ChildPool(self._size, self._settings.runs_per_child, self._registration.lock)
+        self._runner = Runner(self._backlog, pool, self._flow_runs)
+        pool.start()
+        self._runner.start(self._size)
+        self._watch = asyncio.create_task(
+            watch_cancellations(self._runner.cancel, self._runner.cancel_all_asked_for)
+        )
+        await self._while_reachable(self._tidy_up())
+
+    async def teardown(self, *exc_info: Any) -> None:
+        """Finish what runs, within the grace period; give back what was not begun."""
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._runner is not None and self._registration is not None:
+            if self._run_once and not any(exc_info):
+                await self._runner.finish()
+            _log.info("Stopping: running flow runs get %g s to end", self._settings.grace_seconds)
+            if await self._runner.drain(self._settings.grace_seconds):
+                self._registration.remove()
+        await super().teardown(*exc_info)
+
+    async def sync_with_backend(self) -> None:
+        await self._while_reachable(super().sync_with_backend())
+        if self._runner is not None:
+            await self._while_reachable(self._tidy_up())
+
+    async def get_and_submit_flow_runs(self) -> list[FlowRun]:
+        """Fetch what is due soon; the lanes take each run from the backlog when its time has come."""
+        self._polled_at = datetime.now(UTC)
+        fetched = await self._while_reachable(self._fetch())
+        return [run.flow_run for run in fetched or []]
+
+    def is_worker_still_polling(self, query_interval_seconds: float) -> bool:
+        return datetime.now(UTC) - self._polled_at <= timedelta(seconds=30 * query_interval_seconds)
+
+    async def run(
+        self,
+        flow_run: FlowRun,
+        configuration: PreforkJobConfiguration,
+        task_status: anyio.abc.TaskStatus[int] | None = None,
+    ) -> PreforkResult:
+        """Never called for scheduled runs; what `submit` bundles needs a process of its own."""
+        raise NotImplementedError(
+            "expected a run of a deployment, got a bundled flow: submit it to a work pool of type process"
+        )
+
+    async def _fetch(self) -> list[DueRun]:
+        if self._work_pool is None or self._flow_runs is None or self._plans is None:
+            return []
+        self._backlog.poll_begins()
+        now = datetime.now(UTC)
+        found = await self._flow_runs.scheduled(before=now + self._ahead)
+        complete = len(found) < PAGE
+        if not complete:
+            fresh = await self._flow_runs.scheduled(before=now + self._ahead, after=now - FRESH)
+            found = [*found, *(run for run in fresh if run not in found)]
+        flow_runs = self._spread(found)
+        plans = await asyncio.gather(*(self._plans.of(flow_run) for flow_run in flow_runs))
+        runs = [
+            DueRun(flow_run, flow_run.next_scheduled_start_time or now, plan)
+            for flow_run, plan in zip(flow_runs, plans, strict=True)
+        ]
+        self._backlog.replace(runs, complete)
+        return runs
+
+    def _spread(self, found: Iterable[WorkerFlowRunResponse]) -> list[FlowRun]:
+        # Runs of one queue and instant go in an order of this worker's own, lest two workers race for each.
+        spread: list[FlowRun] = []
+        for _, tied in groupby(
+            found, lambda run: (run.work_queue_id, run.flow_run.next_scheduled_start_time)
+        ):
+            spread += sorted((run.flow_run for run in tied), key=lambda run: hash((self.name, run.id)))
+        return spread
+
+    async def _tidy_up(self) -> None:
+        assert self._runner is not None and self._flow_runs is not None
+        await self._runner.settle_again()
+        await settle_orphans(self._registry, self._pool_name, self._flow_runs)
+
+    async def _while_reachable(self, request: Coroutine[Any, Any, Result]) -> Result | None:
+        """None when the server does not answer: Prefect's loops would end the worker after some minutes."""
+        try:
+            result = await request
+        except httpx.HTTPError as error:
+            if isinstance(error, httpx.HTTPStatusError) and error.response.status_code < 500:
+                raise
+            if self._reachable:
+                _log.warning("Prefect's API does not answer; the worker goes on asking: %r", error)
+            self._reachable = False
+            return None
+        self._reachable = True
+        return result
