@@ -1,0 +1,46 @@
+"""From an exchange's name to the exchange."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from missiondesk.exchanges.ccxt_exchange import CcxtExchange
+from missiondesk.exchanges.ccxt_wire import known_exchanges
+from missiondesk.exchanges.credentials import Credentials
+from missiondesk.exchanges.port import Exchange
+from missiondesk.exchanges.venues import VENUES
+from missiondesk.settings import ExchangeChoice, Settings
+from models.errors import InvalidSetting, UnknownName
+
+
+def open_exchange(name: str, settings: Settings, credentials: Credentials | None = None) -> Exchange:
+    """`sandbox` is the local exchange of this desk; every other name is ccxt's id of a venue. Asks nobody yet.
+
+    Raises UnknownName, InvalidSetting when the sandbox's address is not set, VenueClosed.
+    """
+    if name == ExchangeChoice.SANDBOX:
+        return _open_sandbox(settings, credentials)
+    if name not in VENUES:
+        known = known_exchanges()
+        if name not in known:
+            raise UnknownName(
+                "exchange", name, get_close_matches(name, [*known, ExchangeChoice.SANDBOX]) or known
+            )
+    return CcxtExchange(name, name, credentials=credentials)
+
+
+def _open_sandbox(settings: Settings, credentials: Credentials | None) -> Exchange:
+    from missiondesk.exchanges.sandbox.kraken_rest import ccxt_urls
+
+    if settings.exchange_url is None:
+        raise InvalidSetting(
+            "MISSIONDESK_EXCHANGE_URL: expected the sandbox's address (`missiondesk up` sets it for its parts, "
+            "`missiondesk sandbox` prints it), got nothing"
+        )
+    return CcxtExchange(
+        ExchangeChoice.SANDBOX,
+        "kraken",
+        credentials=credentials,
+        url_overrides=ccxt_urls(settings.exchange_url)["urls"]["api"],
+        limit_rate=False,
+    )

@@ -1,0 +1,80 @@
+"""Where venues differ behind ccxt's unified calls, as one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Venue:
+    """One ccxt class and what is particular about it.
+
+    client_order_id_length: the longest id it takes (letters and digits).
+    deadline_parameter: of an order, an RFC 3339 instant after which the venue refuses it, which has to lie
+    within `deadline_window` of now; None where it has no such thing.
+    answers: what each readable answer holds, by the end of its address; "" is for every address. Without it
+    a cut answer would read as "no orders".
+    offset_parameter: for venues that page their lists; others show the newest `page` entries and no more.
+    candle_page: candles of one answer, None where every answer is the newest ones the venue has at all.
+    finds_by_client_order_id: whether one order can be asked for by its client order id.
+    wrong_keys: texts of refusals that ccxt does not recognise as wrong keys.
+    closed: why there is nothing to reach, and where to go instead.
+    """
+
+    ccxt_id: str
+    client_order_id_length: int = 32
+    deadline_parameter: str | None = None
+    deadline_window: tuple[timedelta, timedelta] = (timedelta(0), timedelta(days=1))
+    answers: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    offset_parameter: str | None = None
+    page: int = 100
+    candle_page: int | None = 500
+    finds_by_client_order_id: bool = False
+    wrong_keys: tuple[str, ...] = ()
+    closed: str | None = None
+
+
+_VENUES: Final = (
+    Venue(
+        "kraken",
+        deadline_parameter="deadline",
+        # 2 to 60 seconds by its manual, less a second on the far side for the clocks.
+        deadline_window=(timedelta(seconds=2), timedelta(seconds=59)),
+        answers=MappingProxyType(
+            {
+                "": ("result",),
+                "/OpenOrders": ("result", "open"),
+                "/ClosedOrders": ("result", "closed"),
+                "/TradesHistory": ("result", "trades"),
+            }
+        ),
+        offset_parameter="ofs",
+        candle_page=None,
+        wrong_keys=("EAPI:Invalid signature", "EAPI:Invalid key", "EGeneral:Permission denied"),
+    ),
+    # Refuses what is older than 30 seconds by the request's own time stamp.
+    Venue("okx", answers=MappingProxyType({"": ("data",)}), candle_page=300, finds_by_client_order_id=True),
+    Venue(
+        "krakenfutures",
+        client_order_id_length=100,
+        deadline_parameter="processBefore",
+        candle_page=2000,
+    ),
+    Venue(
+        "bitmex",
+        client_order_id_length=36,
+        candle_page=1000,
+        closed="BitMEX closed on 2026-09-23; Kraken Futures (`krakenfutures`) trades similar contracts",
+    ),
+)
+
+VENUES: Final[Mapping[str, Venue]] = MappingProxyType({venue.ccxt_id: venue for venue in _VENUES})
+
+
+def venue_of(ccxt_id: str) -> Venue:
+    """The table's entry, or what most venues have in common."""
+    return VENUES.get(ccxt_id, Venue(ccxt_id))
