@@ -89,17 +89,25 @@ def remove_desk_file(home: Path) -> None:
 
 def exports(settings: Settings) -> dict[str, str]:
     """The environment variables with which another program works with this home's desk."""
-    desk = running_desk(settings.home)
-    database_url = settings.database_url
-    if desk is not None and settings.embedded:
-        database_url = desk.database_url
     found = {
         "MISSIONDESK_HOME": str(settings.home),
-        "MISSIONDESK_DATABASE_URL": database_url.get_secret_value(),
+        "MISSIONDESK_DATABASE_URL": settings.database_url.get_secret_value(),
     }
-    if desk is not None and desk.prefect_api_url is not None:
-        found["PREFECT_API_URL"] = desk.prefect_api_url
+    desk = running_desk(settings.home)
+    if desk is not None:
+        known = {
+            "MISSIONDESK_DATABASE_URL": desk.database_url.get_secret_value(),
+            "MISSIONDESK_EXCHANGE": desk.exchange,
+            "MISSIONDESK_EXCHANGE_URL": desk.exchange_url,
+            "PREFECT_API_URL": desk.prefect_api_url,
+        }
+        found |= {name: value for name, value in known.items() if value is not None}
     return found
+
+
+def settings_with_desk(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings that `environ` gives, and for what it leaves out those of the desk that runs in its home."""
+    return Settings.load({**exports(Settings.load(environ)), **environ})
 
 
 def _path(home: Path) -> Path:

@@ -68,7 +68,10 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Settings(BaseModel):
-    """Frozen. `exchange` None means Kraken when it can be reached, else the sandbox."""
+    """Frozen. `exchange` None means Kraken when it can be reached, else the sandbox.
+
+    `exchange_url` is where a local exchange that speaks Kraken's protocol listens; a desk sets it for its parts.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -80,6 +83,7 @@ class Settings(BaseModel):
     )
     environment: Environment = Field(default=Environment.DEV, alias="MISSIONDESK_ENVIRONMENT")
     exchange: ExchangeChoice | None = Field(default=None, alias="MISSIONDESK_EXCHANGE")
+    exchange_url: str | None = Field(default=None, pattern="^https?://", alias="MISSIONDESK_EXCHANGE_URL")
     prefect_port: Port = Field(default=4200, alias="MISSIONDESK_PREFECT_PORT")
     console_port: Port = Field(default=4201, alias="MISSIONDESK_CONSOLE_PORT")
     log_level: LogLevel = Field(default=LogLevel.INFO, alias="LOG_LEVEL")

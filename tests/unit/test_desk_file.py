@@ -20,8 +20,9 @@ from missiondesk.desk_file import (
     read_desk_file,
     remove_desk_file,
     running_desk,
+    settings_with_desk,
 )
-from missiondesk.settings import Settings
+from missiondesk.settings import ExchangeChoice, Settings
 
 
 @pytest.fixture
@@ -31,6 +32,8 @@ def desk() -> DeskFile:
         started_at=datetime.now(UTC),
         database_url=SecretStr("postgresql://me:geheim@db/desk"),
         prefect_api_url="http://127.0.0.1:4200/api",
+        exchange="sandbox",
+        exchange_url="http://127.0.0.1:7000",
         parts={"worker": ProcessIdentity.of(psutil.Process())},
     )
 
@@ -90,5 +93,15 @@ def test_other_programs_are_told_where_the_running_desk_is(tmp_path: Path, desk:
     assert exports(settings) == {
         "MISSIONDESK_HOME": str(tmp_path),
         "MISSIONDESK_DATABASE_URL": "postgresql://me:geheim@db/desk",
+        "MISSIONDESK_EXCHANGE": "sandbox",
+        "MISSIONDESK_EXCHANGE_URL": "http://127.0.0.1:7000",
         "PREFECT_API_URL": "http://127.0.0.1:4200/api",
     }
+
+
+def test_what_the_environment_leaves_out_is_as_the_running_desk_has_it(tmp_path: Path, desk: DeskFile) -> None:
+    desk.write(tmp_path)
+    settings = settings_with_desk({"MISSIONDESK_HOME": str(tmp_path), "MISSIONDESK_EXCHANGE": "kraken"})
+    assert settings.database_url == desk.database_url
+    assert settings.exchange is ExchangeChoice.KRAKEN
+    assert settings.exchange_url == desk.exchange_url
