@@ -1,0 +1,74 @@
+"""The decision that an intent commits: how much, or why not. Pure, over what one transaction saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from missiondesk.orders.admission import Standing, refusal
+from missiondesk.orders.exposure import Draft, activity, reducible
+from missiondesk.orders.limits import over_limit
+from missiondesk.orders.notional import below_minimum, round_amount
+from missiondesk.orders.reconcile import Done, Send
+from missiondesk.orders.sizing import Denied, fit, size
+from missiondesk.orders.terms import Terms, weighs_book
+from models.order import Order, TradeRequest
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the transaction read under the account's lock at `now`.
+
+    chain: the orders of this market that rest or have filled in the request's chain of Missions, read for
+    reducing requests. book: those of the whole account, read when its limits look at what it holds.
+    """
+
+    standing: Standing
+    orders_last_minute: int
+    chain: Sequence[Order]
+    book: Sequence[Order]
+    now: datetime
+
+    @property
+    def midnight(self) -> datetime:
+        return self.now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def decide(request: TradeRequest, send: Send, terms: Terms, snapshot: Snapshot) -> Decimal | Denied | Done:
+    """The amount to intend; Done when what is left to fill, or to reduce, is below the venue's minimum."""
+    if (reason := refusal(request, snapshot.standing)) is not None:
+        return Denied(reason)
+    means, remainder = terms.means, send.remainder
+    if request.reduce_only:
+        left = reducible(snapshot.chain, terms.instrument, request.side)
+        means = replace(means, reducible=left)
+        remainder = None if remainder is None else min(remainder, left)
+    if remainder is None:
+        amount = size(request, terms.instrument, means)
+    elif below_minimum(terms.instrument, round_amount(terms.instrument, remainder), means.price) is not None:
+        return Done()
+    else:
+        amount = fit(remainder, request, terms.instrument, means)
+    if isinstance(amount, Denied):
+        return amount
+    if (reason := _limit(request, amount, terms, snapshot)) is not None:
+        return Denied(reason, amount)
+    return amount
+
+
+def _limit(request: TradeRequest, amount: Decimal, terms: Terms, snapshot: Snapshot) -> str | None:
+    account = snapshot.standing.account
+    weighs = weighs_book(account) and not request.reduce_only
+    if weighs and not {(order.exchange, order.symbol) for order in snapshot.book} <= terms.seen:
+        return f"what account {account.name} holds changed at this moment; tried again at the next tick"
+    worst = terms.means.price * (1 + terms.means.slippage)
+    done = activity(
+        Draft(terms.instrument, request.side, amount, worst),
+        snapshot.book,
+        terms.marks,
+        snapshot.orders_last_minute,
+        snapshot.midnight,
+    )
+    return over_limit(account, done, reduces=request.reduce_only)

@@ -1,0 +1,173 @@
+"""From a request to an order at the venue: intent, the one conditional move to sent, and the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from missiondesk.exchanges.port import Trading
+from missiondesk.orders.admission import Standing, refusal
+from missiondesk.orders.decision import Snapshot, decide
+from missiondesk.orders.reconcile import Done, Send, after_report
+from missiondesk.orders.settlement import Settlement
+from missiondesk.orders.sizing import Denied
+from missiondesk.orders.terms import Quotes, Terms, weighs_book
+from missiondesk.store.orders import Ledger
+from models.errors import (
+    CredentialsRefused,
+    ExchangeUnreachable,
+    LeaseLost,
+    OrderRejected,
+    OutcomeUnknown,
+    UnknownName,
+    VenueClosed,
+)
+from models.market import Instrument
+from models.order import Order, OrderStatus, TradeRequest, client_order_id
+
+_MINUTE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Sends new orders for one tick. `holder` is the flow run whose lease they need."""
+
+    settlement: Settlement
+    quotes: Quotes
+    holder: str
+    clock: Callable[[], datetime]
+
+    def send(self, request: TradeRequest, send: Send) -> Order | Denied | Done:
+        """At most one order to the venue, and its row.
+
+        A bare Denied has no row: the desk's own row is missing. Raises LeaseLost; ExchangeUnreachable before
+        anything was sent; CredentialsRefused and VenueClosed, with the order rejected.
+        """
+        instrument = self.settlement.instrument(request.exchange, request.symbol)
+        standing = self._held(self.settlement.orders.standing(request, self.holder, self.clock()), request)
+        if (reason := refusal(request, standing)) is not None:
+            return self._intend(request, send, Denied(reason))
+        with self.settlement.venues.turn(standing.account, request.mode) as trading:
+            terms = self.quotes.terms(request, instrument, standing.account, trading)
+            intended = self._intend(request, send, terms)
+            if isinstance(intended, Order) and intended.status is OrderStatus.INTENT:
+                return self._place(trading, intended, instrument, request.leverage)
+            return intended
+
+    def _intend(self, request: TradeRequest, send: Send, terms: Terms | Denied) -> Order | Denied | Done:
+        with self.settlement.orders.ledger(request.account) as ledger:
+            now = self.clock()
+            standing = self._held(ledger.standing(request, self.holder, now), request)
+            if isinstance(terms, Denied):
+                decision: Decimal | Denied | Done = terms
+            else:
+                decision = decide(request, send, terms, self._snapshot(ledger, request, standing, now))
+            if isinstance(decision, Done):
+                return decision
+            if standing.desk is None:
+                return decision if isinstance(decision, Denied) else Denied("the desk has no row")
+            limit = None if isinstance(terms, Denied) else terms.limit
+            order = _row(request, send, decision, limit, standing.desk.installation, now)
+            written = ledger.write(order, send.denied)
+            if written is None:
+                raise LeaseLost(f"another tick made attempt {send.attempt} of this order at the same moment")
+            return written
+
+    def _snapshot(self, ledger: Ledger, request: TradeRequest, standing: Standing, now: datetime) -> Snapshot:
+        account, mode, reduces = request.account, request.mode, request.reduce_only
+        market = (request.mission_id, request.exchange, request.symbol)
+        return Snapshot(
+            standing=standing,
+            orders_last_minute=ledger.sent_since(account, mode, now - _MINUTE),
+            chain=ledger.chain_book(account, mode, *market) if request.reduce_only else (),
+            book=ledger.book(account, mode) if weighs_book(standing.account) and not reduces else (),
+            now=now,
+        )
+
+    def _place(
+        self, trading: Trading, intent: Order, instrument: Instrument, leverage: Decimal | None
+    ) -> Order:
+        at = self.clock()
+        deadline = at + self.settlement.patience.send_window
+        sent = self.settlement.orders.mark_sent(intent, self.holder, at, deadline)
+        if sent is None:
+            return self._not_sent(intent)
+        if self.clock() >= deadline:
+            return self._became(sent, OrderStatus.CANCELLED, "not sent: its moment had passed")
+        try:
+            report = trading.place(
+                client_order_id=sent.client_order_id,
+                symbol=sent.symbol,
+                side=sent.side,
+                type=sent.type,
+                amount=sent.amount,
+                price=sent.price,
+                deadline=deadline,
+                reduce_only=sent.reduce_only,
+                leverage=leverage,
+            )
+        except OrderRejected as error:
+            return self._became(sent, OrderStatus.REJECTED, str(error))
+        except (CredentialsRefused, VenueClosed, UnknownName) as error:
+            self._became(sent, OrderStatus.REJECTED, str(error))
+            raise
+        except (OutcomeUnknown, ExchangeUnreachable) as error:
+            return self._became(sent, OrderStatus.UNKNOWN, str(error))
+        return self.settlement.orders.move(sent, after_report(sent, report, instrument.lot), self.clock())
+
+    def _not_sent(self, intent: Order) -> Order:
+        """Someone else took the intent back, or this tick lost its lease; either way it is not sent."""
+        now = self.settlement.discard(intent, "not sent: its tick lost the lease")
+        if now.reason == "not sent: its tick lost the lease":
+            raise LeaseLost("another tick holds this Missionary now; the order was not sent")
+        return now
+
+    def _became(self, order: Order, status: OrderStatus, reason: str) -> Order:
+        after = order.model_copy(update={"status": status, "reason": reason})
+        return self.settlement.orders.move(order, after, self.clock())
+
+    def _held(self, standing: Standing, request: TradeRequest) -> Standing:
+        mission = standing.mission
+        if mission is not None and mission.open and not mission.leased:
+            raise LeaseLost(f"another tick holds missionary {request.key.missionary_id} now")
+        return standing
+
+
+def _row(
+    request: TradeRequest,
+    send: Send,
+    decision: Decimal | Denied,
+    limit: Decimal | None,
+    installation: UUID,
+    now: datetime,
+) -> Order:
+    if isinstance(decision, Denied):
+        amount, status, reason = decision.amount, OrderStatus.DENIED, decision.reason
+    else:
+        amount, status, reason = decision, OrderStatus.INTENT, ""
+    return Order(
+        client_order_id=client_order_id(installation, request.key, send.attempt),
+        mission_id=request.mission_id,
+        missionary_id=request.key.missionary_id,
+        task_id=request.task_id,
+        role=request.key.role,
+        task_index=request.key.task_index,
+        leaf=request.key.leaf,
+        attempt=send.attempt,
+        account=request.account,
+        exchange=request.exchange,
+        symbol=request.symbol,
+        side=request.side,
+        type="market" if request.price is None else "limit",
+        amount=amount,
+        price=limit,
+        mode=request.mode,
+        reduce_only=request.reduce_only,
+        status=status,
+        reason=reason,
+        created_at=now,
+        updated_at=now,
+    )

@@ -1,0 +1,115 @@
+"""What the market offers for a request, asked before the intent's transaction: a slow venue locks nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from missiondesk.exchanges.port import MarketData, Trading
+from missiondesk.orders.entry import holding_after
+from missiondesk.orders.exposure import Mark, Market, by_market
+from missiondesk.orders.notional import round_price
+from missiondesk.orders.sizing import Denied, Means, misfit, needs_balances
+from missiondesk.store.orders import TradeOrders
+from models.account import Account
+from models.market import Instrument, Side, Ticker
+from models.order import TradeRequest
+
+_ZERO = Decimal(0)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """`limit` is the order's limit price, None at market. `marks` values the account's markets that share the
+    request's quote currency, `seen` names every market that was looked at for it."""
+
+    instrument: Instrument
+    limit: Decimal | None
+    means: Means
+    marks: Mapping[Market, Mark] = field(default_factory=dict)
+    seen: frozenset[Market] = frozenset()
+
+
+@dataclass(frozen=True)
+class Quotes:
+    """Asks for terms. `market` gives an exchange's public side; prices older than `price_age` are stale."""
+
+    orders: TradeOrders
+    market: Callable[[str], MarketData]
+    clock: Callable[[], datetime]
+    price_age: timedelta
+
+    def terms(
+        self, request: TradeRequest, instrument: Instrument, account: Account, trading: Trading
+    ) -> Terms | Denied:
+        """Raises ExchangeUnreachable."""
+        if (problem := misfit(request, instrument)) is not None:
+            return Denied(problem)
+        price = self._price(request, instrument)
+        if isinstance(price, Denied):
+            return price
+        means = Means(
+            price=price,
+            slippage=account.slippage if request.price is None else _ZERO,
+            free=_free(trading) if needs_balances(request, instrument) else None,
+        )
+        terms = Terms(instrument, None if request.price is None else price, means)
+        if request.reduce_only or not weighs_book(account):
+            return terms
+        return self._with_marks(terms, request)
+
+    def _price(self, request: TradeRequest, instrument: Instrument) -> Decimal | Denied:
+        if request.price is not None:
+            price = round_price(instrument, request.price, request.side)
+            return price if price > 0 else Denied(f"expected a price above 0, got {request.price:f}")
+        ticker = self.market(request.exchange).ticker(request.symbol)
+        if (stale := self._staleness(ticker)) is not None and not request.reduce_only:
+            return Denied(stale)
+        best = ticker.ask if request.side == "buy" else ticker.bid
+        if best <= 0 and request.reduce_only:
+            best = ticker.last
+        if best <= 0:
+            return Denied(f"{request.symbol} has no {_opposite(request.side)} side at {request.exchange} now")
+        return best
+
+    def _with_marks(self, terms: Terms, request: TradeRequest) -> Terms | Denied:
+        books = by_market(self.orders.book(request.account, request.mode))
+        own = (request.exchange, request.symbol)
+        marks: dict[Market, Mark] = {}
+        for market in {*books, own}:
+            instrument = self.market(market[0]).instruments().get(market[1])
+            if instrument is None or instrument.quote != terms.instrument.quote:
+                continue
+            orders = books.get(market, [])
+            price = _ZERO
+            if holding_after(orders, instrument).amount or any(not order.status.is_final for order in orders):
+                ticker = self.market(market[0]).ticker(market[1])
+                if (stale := self._staleness(ticker)) is not None:
+                    return Denied(stale)
+                price = ticker.last
+            marks[market] = Mark(instrument, price)
+        return Terms(terms.instrument, terms.limit, terms.means, marks, frozenset({*books, own}))
+
+    def _staleness(self, ticker: Ticker) -> str | None:
+        age = self.clock() - ticker.at
+        if age <= self.price_age:
+            return None
+        return (
+            f"the price of {ticker.symbol} at {ticker.exchange} is stale: {age.total_seconds():.0f} s old, "
+            f"expected at most {self.price_age.total_seconds():.0f} s"
+        )
+
+
+def weighs_book(account: Account) -> bool:
+    """Whether the account's limits look at what it holds."""
+    return account.max_open_exposure is not None or account.max_daily_loss is not None
+
+
+def _free(trading: Trading) -> dict[str, Decimal]:
+    return {currency: free for currency, (free, _) in trading.balances().items()}
+
+
+def _opposite(side: Side) -> str:
+    return "ask" if side == "buy" else "bid"

@@ -1,0 +1,282 @@
+"""The rows of `trade_order`: intents under the account's lock, and moves that only one process can make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Engine,
+    Executable,
+    Select,
+    and_,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+
+from missiondesk.orders.admission import DeskState, MissionState, Standing
+from missiondesk.store.database import transaction
+from models import tables
+from models.account import Account, Mode
+from models.errors import UnknownName
+from models.order import LeafKey, Order, OrderStatus, TradeRequest
+
+_order, _account, _desk = tables.trade_order, tables.account, tables.desk
+_mission, _missionary = tables.mission, tables.missionary
+
+_UNSETTLED = tuple(str(status) for status in OrderStatus if not status.is_final)
+
+
+class TradeOrders:
+    """The orders of one desk. Amounts are base units or contracts, times aware UTC."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def attempts(self, key: LeafKey) -> list[Order]:
+        """Every order of one place, the first attempt first."""
+        return self._read(
+            select(_order)
+            .where(
+                _order.c.missionary_id == key.missionary_id,
+                _order.c.role == key.role,
+                _order.c.task_index.is_not_distinct_from(key.task_index),
+                _order.c.leaf == key.leaf,
+            )
+            .order_by(_order.c.attempt)
+        )
+
+    def get(self, client_order_id: str) -> Order:
+        return self._read(select(_order).where(_order.c.client_order_id == client_order_id))[0]
+
+    def unsettled(self, *, missionary_id: int | None = None) -> list[Order]:
+        """Orders that are not final, oldest first, of all accounts or of one Missionary."""
+        query = select(_order).where(_order.c.status.in_(_UNSETTLED)).order_by(_order.c.id)
+        if missionary_id is not None:
+            query = query.where(_order.c.missionary_id == missionary_id)
+        return self._read(query)
+
+    def book(self, account: str, mode: Mode) -> list[Order]:
+        """The account's orders that rest or have filled, oldest first."""
+        return self._read(_book(account, mode))
+
+    def chain_book(
+        self, account: str, mode: Mode, mission_id: int, exchange: str, symbol: str
+    ) -> list[Order]:
+        """The same for one market and the Missions linked with `mission_id` by next_mission_id."""
+        return self._read(_chain_book(account, mode, mission_id, exchange, symbol))
+
+    def account(self, name: str) -> Account:
+        """Raises UnknownName."""
+        with self._engine.connect() as connection:
+            row = connection.execute(select(_account).where(_account.c.name == name)).mappings().one_or_none()
+            if row is not None:
+                return Account.from_row({**row})
+            raise UnknownName("account", name, connection.scalars(select(_account.c.name)))
+
+    def standing(self, request: TradeRequest, holder: str, now: datetime) -> Standing:
+        """As things stand now, without any lock. Raises UnknownName for the account."""
+        with self._engine.connect() as connection:
+            return _standing(connection, request, holder, now)
+
+    @contextmanager
+    def ledger(self, account: str) -> Iterator[Ledger]:
+        """One transaction in which nobody else intends an order on this account; committed on leaving."""
+        with transaction(self._engine) as connection:
+            connection.execute(select(_account.c.name).where(_account.c.name == account).with_for_update())
+            yield Ledger(connection)
+
+    def mark_sent(self, order: Order, holder: str, at: datetime, deadline: datetime) -> Order | None:
+        """Move an intent to sent; only whoever gets the order back may send it.
+
+        None when it is no longer an intent, or `holder` no longer holds the lease of its open Missionary.
+        """
+        leased = select(_missionary.c.id).where(
+            _missionary.c.id == _order.c.missionary_id,
+            _missionary.c.holder == holder,
+            _missionary.c.lease_expires_at > at,
+            _missionary.c.ended_at.is_(None),
+        )
+        rows = self._read(
+            update(_order)
+            .where(
+                _order.c.client_order_id == order.client_order_id,
+                _order.c.status == OrderStatus.INTENT,
+                or_(_order.c.missionary_id.is_(None), leased.exists()),
+            )
+            .values(status=OrderStatus.SENT, sent_at=at, deadline=deadline, updated_at=at)
+            .returning(_order)
+        )
+        return rows[0] if rows else None
+
+    def move(self, before: Order, after: Order, at: datetime) -> Order:
+        """Write what an order became, unless someone moved it since it was read; the row as it stands now."""
+        if after == before:
+            return before
+        rows = self._read(
+            update(_order)
+            .where(
+                _order.c.client_order_id == before.client_order_id,
+                _order.c.status == before.status,
+                _order.c.filled == before.filled,
+            )
+            .values(
+                status=after.status,
+                reason=after.reason,
+                exchange_order_id=after.exchange_order_id,
+                filled=after.filled,
+                average=after.average,
+                cost=after.cost,
+                fee=after.fee,
+                deadline=after.deadline,
+                updated_at=at,
+            )
+            .returning(_order)
+        )
+        return rows[0] if rows else self.get(before.client_order_id)
+
+    def halt(self, *, reduce_only: bool, at: datetime) -> None:
+        """Set the kill switch, once no intent is under way, and take back the intents that it now denies."""
+        state = {"halted": True, "halt_reduce_only": reduce_only, "halted_at": at}
+        with transaction(self._engine) as connection:
+            # Whoever intends an order holds one of these locks and has read the desk row under it.
+            connection.execute(select(_account.c.name).order_by(_account.c.name).with_for_update())
+            connection.execute(
+                insert(_desk).values(**state).on_conflict_do_update(index_elements=[_desk.c.only], set_=state)
+            )
+            denied = update(_order).where(_order.c.status == OrderStatus.INTENT)
+            if reduce_only:
+                denied = denied.where(_order.c.reduce_only.is_(False))
+            connection.execute(
+                denied.values(
+                    status=OrderStatus.CANCELLED, reason="not sent: the desk was halted", updated_at=at
+                )
+            )
+
+    def resume(self) -> None:
+        """Lift the kill switch."""
+        with self._engine.connect() as connection:
+            connection.execute(update(_desk).values(halted=False, halt_reduce_only=False, halted_at=None))
+
+    def _read(self, query: Executable) -> list[Order]:
+        with self._engine.connect() as connection:
+            return _orders(connection, query)
+
+
+class Ledger:
+    """What is read and written in one transaction under an account's lock."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def standing(self, request: TradeRequest, holder: str, now: datetime) -> Standing:
+        return _standing(self._connection, request, holder, now)
+
+    def book(self, account: str, mode: Mode) -> list[Order]:
+        return _orders(self._connection, _book(account, mode))
+
+    def chain_book(
+        self, account: str, mode: Mode, mission_id: int, exchange: str, symbol: str
+    ) -> list[Order]:
+        return _orders(self._connection, _chain_book(account, mode, mission_id, exchange, symbol))
+
+    def sent_since(self, account: str, mode: Mode, since: datetime) -> int:
+        """How many orders went out or are about to."""
+        return self._connection.execute(
+            select(func.count())
+            .select_from(_order)
+            .where(
+                _order.c.account == account,
+                _order.c.mode == mode,
+                _order.c.created_at > since,
+                or_(_order.c.sent_at.is_not(None), _order.c.status == OrderStatus.INTENT),
+            )
+        ).scalar_one()
+
+    def write(self, order: Order, denied: Order | None) -> Order | None:
+        """The new row; a denial that follows another one, `denied`, takes its place instead.
+
+        None when this attempt of the place is there already.
+        """
+        if order.status is OrderStatus.DENIED and denied is not None:
+            news = {"amount": order.amount, "price": order.price, "reason": order.reason}
+            again = update(_order).where(
+                _order.c.client_order_id == denied.client_order_id, _order.c.status == OrderStatus.DENIED
+            )
+            rows = _orders(
+                self._connection, again.values(**news, updated_at=order.updated_at).returning(_order)
+            )
+        else:
+            new = insert(_order).values(**order.model_dump()).on_conflict_do_nothing()
+            rows = _orders(self._connection, new.returning(_order))
+        return rows[0] if rows else None
+
+
+def _orders(connection: Connection, query: Executable) -> list[Order]:
+    return [Order.from_row({**row}) for row in connection.execute(query).mappings()]
+
+
+def _book(account: str, mode: Mode) -> Select[Any]:
+    return (
+        select(_order)
+        .where(
+            _order.c.account == account,
+            _order.c.mode == mode,
+            or_(_order.c.filled > 0, _order.c.status.in_(_UNSETTLED)),
+        )
+        .order_by(_order.c.sent_at, _order.c.id)
+    )
+
+
+def _chain_book(account: str, mode: Mode, mission_id: int, exchange: str, symbol: str) -> Select[Any]:
+    chain = select(literal(mission_id, BigInteger).label("id")).cte("chain", recursive=True)
+    is_next = _mission.c.id == chain.c.id
+    neighbour = case((is_next, _mission.c.next_mission_id), else_=_mission.c.id)
+    chain = chain.union(select(neighbour).where(or_(is_next, _mission.c.next_mission_id == chain.c.id)))
+    return _book(account, mode).where(
+        _order.c.exchange == exchange, _order.c.symbol == symbol, _order.c.mission_id.in_(select(chain.c.id))
+    )
+
+
+def _standing(connection: Connection, request: TradeRequest, holder: str, now: datetime) -> Standing:
+    missionary = and_(
+        _missionary.c.id == request.key.missionary_id, _missionary.c.mission_id == request.mission_id
+    )
+    leased = and_(_missionary.c.holder == holder, _missionary.c.lease_expires_at > now)
+    row = (
+        connection.execute(
+            select(
+                _account,
+                _desk.c.installation,
+                _desk.c.halted,
+                _desk.c.halt_reduce_only,
+                _mission.c.enabled,
+                _missionary.c.ended_at.is_(None).label("open"),
+                func.coalesce(leased, False).label("leased"),
+            )
+            .select_from(_account)
+            .outerjoin(_desk, true())
+            .outerjoin(_missionary, missionary)
+            .outerjoin(_mission, _mission.c.id == _missionary.c.mission_id)
+            .where(_account.c.name == request.account)
+        )
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        raise UnknownName("account", request.account, connection.scalars(select(_account.c.name)))
+    return Standing(
+        account=Account.from_row({**row}),
+        desk=DeskState.from_row({**row}) if row["installation"] is not None else None,
+        mission=MissionState.from_row({**row}) if row["enabled"] is not None else None,
+    )
