@@ -106,8 +106,9 @@ def exports(settings: Settings) -> dict[str, str]:
 
 
 def settings_with_desk(environ: Mapping[str, str] = os.environ) -> Settings:
-    """The settings that `environ` gives, and for what it leaves out those of the desk that runs in its home."""
-    return Settings.load({**exports(Settings.load(environ)), **environ})
+    """What `environ` sets, and for what it leaves out the settings of the desk that runs in its home."""
+    given = {name: value for name, value in environ.items() if value}
+    return Settings.load({**exports(Settings.load(environ)), **given})
 
 
 def _path(home: Path) -> Path:

@@ -99,7 +99,7 @@ def test_other_programs_are_told_where_the_running_desk_is(tmp_path: Path, desk:
     }
 
 
-def test_what_the_environment_leaves_out_is_as_the_running_desk_has_it(tmp_path: Path, desk: DeskFile) -> None:
+def test_what_the_environment_leaves_out_is_as_the_desk_has_it(tmp_path: Path, desk: DeskFile) -> None:
     desk.write(tmp_path)
     settings = settings_with_desk({"MISSIONDESK_HOME": str(tmp_path), "MISSIONDESK_EXCHANGE": "kraken"})
     assert settings.database_url == desk.database_url
