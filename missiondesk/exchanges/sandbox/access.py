@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from missiondesk.exchanges.sandbox.state import State
+from models.errors import InputRefused
 
 _COSTLY = frozenset({"ClosedOrders", "TradesHistory", "QueryTrades", "Ledgers", "QueryLedgers"})
 _FREE = frozenset({"AddOrder", "CancelOrder", "CancelAll"})
@@ -50,10 +51,10 @@ class AccessRefused(Exception):
 
 
 class Access:
-    """Checks private calls. `credentials` maps API keys to their base64 secrets."""
+    """Checks private calls. `credentials` maps API keys to their secrets; InputRefused unless in base64."""
 
     def __init__(self, credentials: Mapping[str, str], state: State, limit: CallLimit) -> None:
-        self._credentials = credentials
+        self._secrets = {key: _decoded(secret) for key, secret in credentials.items()}
         self._state = state
         self._nonces = state.nonces()
         self._counters = {key: CallCounter(limit) for key in credentials}
@@ -62,7 +63,7 @@ class Access:
         self, path: str, body: bytes, key: str | None, signature: str | None, nonce: str, now: float
     ) -> None:
         """Raise AccessRefused unless key, signature, nonce and rate are in order."""
-        secret = self._credentials.get(key or "")
+        secret = self._secrets.get(key or "")
         if key is None or secret is None:
             raise AccessRefused("EAPI:Invalid key")
         if not _signed(path, body, secret, signature or "", nonce):
@@ -75,11 +76,18 @@ class Access:
             raise AccessRefused("EAPI:Rate limit exceeded")
 
 
-def _signed(path: str, body: bytes, secret: str, signature: str, nonce: str) -> bool:
+def _decoded(secret: str) -> bytes:
+    try:
+        return base64.b64decode(secret, validate=True)
+    except (binascii.Error, ValueError):
+        raise InputRefused("the sandbox's API secret is not base64, as Kraken's secrets are") from None
+
+
+def _signed(path: str, body: bytes, secret: bytes, signature: str, nonce: str) -> bool:
     try:
         given = base64.b64decode(signature, validate=True)
-    except binascii.Error:
+    except (binascii.Error, ValueError):
         return False
     digest = hashlib.sha256(nonce.encode() + body).digest()
-    expected = hmac.new(base64.b64decode(secret), path.encode() + digest, hashlib.sha512).digest()
+    expected = hmac.new(secret, path.encode() + digest, hashlib.sha512).digest()
     return hmac.compare_digest(given, expected)

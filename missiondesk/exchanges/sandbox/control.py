@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +16,7 @@ from starlette.routing import Route
 from missiondesk.exchanges.sandbox.exchange import Exchange
 from missiondesk.exchanges.sandbox.faults import Fault, Faults
 from missiondesk.exchanges.sandbox.market import Staging
+from missiondesk.exchanges.sandbox.recording import Recordings
 
 
 class MarketChange(BaseModel):
@@ -35,8 +37,15 @@ class MarketChange(BaseModel):
 class Control:
     """Routes over one exchange; `clock` gives unix seconds."""
 
-    def __init__(self, exchange: Exchange, faults: Faults, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        faults: Faults,
+        clock: Callable[[], float],
+        recordings: Recordings | None = None,
+    ) -> None:
         self._exchange = exchange
+        self._recordings = recordings
         self._faults = faults
         self._clock = clock
 
@@ -85,16 +94,22 @@ class Control:
         return JSONResponse({asset: str(owned) for asset, owned in self._exchange.balances.items()})
 
     async def _markets(self, request: Request) -> Response:
-        now, market = self._clock(), self._exchange.market
-        return JSONResponse(
-            {
-                pair.symbol: {
-                    "price": str(market.price(pair.symbol, now)),
-                    "staging": asdict(market.staging(pair.symbol)) | {"price": None},
-                }
-                for pair in market.listing
+        """Each pair's price, what is staged, and for recorded ones how far they were moved in time."""
+        return JSONResponse({pair.symbol: self._shown(pair.symbol) for pair in self._exchange.market.listing})
+
+    def _shown(self, symbol: str) -> dict[str, Any]:
+        now, market, recordings = self._clock(), self._exchange.market, self._recordings
+        staging = asdict(market.staging(symbol))
+        shown = {"price": str(market.price(symbol, now)), "staging": staging}
+        staging["price"] = None if staging["price"] is None else str(staging["price"])
+        if recordings is not None and symbol in recordings.symbols:
+            shift = recordings.shift(symbol, datetime.fromtimestamp(now, UTC))
+            shown["recording"] = {
+                "file": recordings.file(symbol).path.name,
+                "shift_seconds": int(shift.total_seconds()),
+                "ends_at": recordings.ends_at(symbol).isoformat(),
             }
-        )
+        return shown
 
     async def _market_changed(self, request: Request) -> Response:
         now, market = self._clock(), self._exchange.market
@@ -106,8 +121,7 @@ class Control:
         if pair is None:
             known = sorted(each.symbol for each in market.listing)
             return JSONResponse({"error": f"unknown pair {change.pair!r}; listed: {known}"}, status_code=400)
-        self._exchange.advance(now)
-        market.stage(pair.symbol, _changed(market.staging(pair.symbol), change, now))
+        self._exchange.stage(pair.symbol, _changed(market.staging(pair.symbol), change, now), now)
         return JSONResponse({"pair": pair.symbol, "price": str(market.price(pair.symbol, now))})
 
     async def _markets_restored(self, request: Request) -> Response:

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 
-from missiondesk.exchanges.sandbox.market import Market
+from missiondesk.exchanges.sandbox.market import Market, Staging
 from missiondesk.exchanges.sandbox.matching import Match, taken, traded_through
 from missiondesk.exchanges.sandbox.orders import (
     Fill,
@@ -19,6 +19,7 @@ from missiondesk.exchanges.sandbox.orders import (
 )
 from missiondesk.exchanges.sandbox.pairs import Pair
 from missiondesk.exchanges.sandbox.state import State
+from missiondesk.exchanges.sandbox.ticks import Ticks
 
 FIRST_BALANCES: Mapping[str, Decimal] = {
     "USD": Decimal(100_000),
@@ -76,12 +77,17 @@ class Exchange:
         """Let resting orders meet the trades since they were last looked at."""
         for order in list(self._open.values()):
             ticks = self.market.ticks(order.request.symbol, order.matched_until, now)
-            seen = order.model_copy(update={"matched_until": max(now, order.matched_until)})
-            matches = list(traded_through(order, ticks))
-            if matches:
-                self._save(*self._filled(seen, matches))
-            else:  # not worth a write: looking at the same trades again finds nothing either
-                self._orders[order.id] = self._open[order.id] = seen
+            self._meet(order, ticks, max(now, order.matched_until))
+
+    def stage(self, symbol: str, staging: Staging, now: float) -> None:
+        """Arrange one pair; resting orders meet a new price at once."""
+        self.advance(now)
+        since = self.market.staging(symbol).price_since
+        self.market.stage(symbol, staging)
+        if staging.price is not None and staging.price_since != since:
+            ticks = self.market.ticks(symbol, now - 1e-3, now)
+            for order in [order for order in self._open.values() if order.request.symbol == symbol]:
+                self._meet(order, ticks, now)
 
     def check(self, request: OrderRequest, now: float) -> None:
         """Raise RequestRefused when the request would not be accepted."""
@@ -104,6 +110,14 @@ class Exchange:
         if order_id not in self._open:
             raise RequestRefused(Refusal.UNKNOWN_ORDER)
         return self._save(_closed(self._open[order_id], "canceled", now, "User requested"), [])
+
+    def _meet(self, order: Order, ticks: Ticks, until: float) -> None:
+        seen = order.model_copy(update={"matched_until": until})
+        matches = list(traded_through(order, ticks))
+        if matches:
+            self._save(*self._filled(seen, matches))
+        else:  # not worth a write: looking at the same trades again finds nothing either
+            self._orders[order.id] = self._open[order.id] = seen
 
     def _takes(self, request: OrderRequest, now: float) -> list[Match]:
         """What a request would take from the book at once; raises RequestRefused."""

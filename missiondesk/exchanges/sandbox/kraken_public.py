@@ -72,7 +72,7 @@ class KrakenPublic:
         bars = self._market.candles(pair.symbol, minutes, now, MOST_CANDLES)
         closed = int(bars.opened[-2]) if len(bars) > 1 else int(bars.opened[-1]) - minutes * MINUTE
         newer = bars.select(bars.opened > integer(params, "since", 0))
-        return {pair.id: _candle_rows(newer, pair.price_decimals), "last": closed}
+        return {pair.id: _candle_rows(newer, minutes, pair.price_decimals), "last": closed}
 
     def _ticker(self, params: Params, now: float) -> Any:
         return {pair.id: self._day(pair, now) for pair in self._asked(params)}
@@ -100,7 +100,7 @@ class KrakenPublic:
         ticks = (
             self._trades_after(pair, after, now, count) if since else self._newest_trades(pair, now, count)
         )
-        last = int(ticks.times[-1]) * _NANOSECONDS if len(ticks) else since
+        last = round(float(ticks.times[-1]) * _NANOSECONDS) if len(ticks) else since
         return {pair.id: _trade_rows(ticks, pair), "last": str(last)}
 
     def _newest_trades(self, pair: Pair, now: float, count: int) -> Ticks:
@@ -119,7 +119,8 @@ class KrakenPublic:
 
     def _day(self, pair: Pair, now: float) -> Any:
         """The ticker: best prices, and today's (UTC) and the last 24 hours' sums."""
-        minutes = max(5, self._market.resolution(pair.symbol))
+        finest = self._market.resolution(pair.symbol)
+        minutes = finest if 15 % finest else 15
         bars = self._market.bars(pair.symbol, minutes, now, max(1, 1440 // minutes))
         today = bars.select(bars.opened >= int(now) // _DAY * _DAY)
         if not len(today):
@@ -185,11 +186,10 @@ def _asset(code: str) -> Any:
     }
 
 
-def _candle_rows(bars: Bars, decimals: int) -> list[list[Any]]:
+def _candle_rows(bars: Bars, minutes: int, decimals: int) -> list[list[Any]]:
     """[opened, open, high, low, close, vwap, volume, trades] with prices to the pair's decimals."""
     means = np.where(bars.volume > 0, (bars.open + 2 * bars.high + 2 * bars.low + bars.close) / 6, 0.0)
-    seconds = int(bars.opened[-1] - bars.opened[-2]) if len(bars) > 1 else MINUTE
-    trades = np.where(bars.volume > 0, seconds // SECONDS_A_TICK, 0)
+    trades = np.where(bars.volume > 0, minutes * MINUTE // SECONDS_A_TICK, 0)
 
     def written(prices: Floats) -> list[str]:
         return [f"{price:.{decimals}f}" for price in prices.tolist()]
@@ -210,7 +210,7 @@ def _trade_rows(ticks: Ticks, pair: Pair) -> list[list[Any]]:
         ticks.times.tolist(), ticks.prices.tolist(), ticks.volumes.tolist(), sides.tolist(), strict=True
     )
     return [
-        [wire_price(price, pair), f"{volume:.8f}", float(at), side, "m", "", at // SECONDS_A_TICK]
+        [wire_price(price, pair), f"{volume:.8f}", at, side, "m", "", round(at * 1000)]
         for at, price, volume, side in rows
     ]
 

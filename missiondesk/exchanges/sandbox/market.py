@@ -17,6 +17,7 @@ from missiondesk.exchanges.sandbox.pairs import STANDARD_SYMBOLS, Listing, Pair
 from missiondesk.exchanges.sandbox.source import MarketSource
 from missiondesk.exchanges.sandbox.ticks import SECONDS_A_TICK, Ticks, summed, ticks_of
 
+_DAY_MINUTES = 1440
 _LOOK_BACK_BARS = (1, 60, 1440, 43_200, 1_000_000)
 
 
@@ -25,8 +26,9 @@ class Staging:
     """What a test has arranged for one pair.
 
     price: the price from `price_since` on, instead of the source's; it shows in ticker, trades, book, fills
-    and the running candle, closed candles stay the source's. candles_at: candles are served as they stood
-    then. candles_delay: candles are served this many seconds late. halted: new orders are refused.
+    and the running candle, while closed candles stay the source's.
+    candles_at: candles are served as they stood then. candles_delay: they are served so many seconds late.
+    halted: new orders are refused.
     """
 
     price: Decimal | None = None
@@ -50,6 +52,9 @@ class Market:
         return self._staging.get(symbol, Staging())
 
     def stage(self, symbol: str, staging: Staging) -> None:
+        """A staged price is rounded to the pair's ticks."""
+        if staging.price is not None:
+            staging = replace(staging, price=self._decimal(symbol, float(staging.price)))
         self._staging[symbol] = staging
 
     def clear_staging(self) -> None:
@@ -94,7 +99,12 @@ class Market:
         finest = self.resolution(symbol)
         fine_opened = int(now) // (finest * MINUTE) * (finest * MINUTE)
         ticks = self.ticks(symbol, fine_opened - 0.5, now)
-        parts = [self._source.bars(symbol, finest, opened, fine_opened)]
+        parts = []
+        if minutes > _DAY_MINUTES >= finest and _DAY_MINUTES % finest == 0:  # else weeks of minutes to add up
+            day = fine_opened // (_DAY_MINUTES * MINUTE) * (_DAY_MINUTES * MINUTE)
+            parts.append(self._source.bars(symbol, _DAY_MINUTES, opened, day))
+            opened = max(opened, day)
+        parts.append(self._source.bars(symbol, finest, opened, fine_opened))
         if len(ticks):
             parts.append(summed(ticks, fine_opened))
         bars = Bars.join([part for part in parts if len(part)])
@@ -127,7 +137,7 @@ class Market:
             return ticks
         at = int(np.searchsorted(ticks.times, staging.price_since))
         return Ticks(
-            np.insert(ticks.times, at, int(staging.price_since)),
+            np.insert(ticks.times, at, staging.price_since),
             np.insert(ticks.prices, at, float(staging.price)),
             np.insert(ticks.volumes, at, self._source.volume_per_minute(symbol)),
         )

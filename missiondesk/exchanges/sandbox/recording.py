@@ -10,6 +10,7 @@ the clock does not.
 from __future__ import annotations
 
 import gzip
+import io
 import logging
 import re
 from collections.abc import Iterable
@@ -55,8 +56,8 @@ class CandleFile:
         base, quote = (_RENAMED.get(asset, asset) for asset in (name["base"], name["quote"]))
         bars = _read_columns(path)
         _require_a_grid(path, bars, minutes)
-        prices = np.concatenate((bars.open, bars.high, bars.low, bars.close))
-        return cls(path, f"{base}/{quote}", minutes, bars, _decimals_of(prices))
+        decimals = _decimals_of(bars)
+        return cls(path, f"{base}/{quote}", minutes, _rounded(bars, decimals), decimals)
 
     @property
     def end(self) -> int:
@@ -134,7 +135,7 @@ class Recordings:
         return timedelta(seconds=playback.shift + turns * playback.period)
 
     def ends_at(self, symbol: str) -> datetime:
-        """When the first playing is over."""
+        """When the first playing is over and the recording begins again."""
         self.file(symbol)
         return datetime.fromtimestamp(self._playbacks[symbol].end, UTC)
 
@@ -151,7 +152,7 @@ class Recordings:
     def bars(self, symbol: str, minutes: int, first: int, last: int) -> Bars:
         file, playback = self._files[symbol], self._playbacks[symbol]
         parts = [file.bars.between(first - playback.shift, last - playback.shift).moved(playback.shift)]
-        for turn in range(1, playback.passed(last - 1) + 1):
+        for turn in range(max(1, playback.passed(first)), playback.passed(last - 1) + 1):
             shift = playback.shift + turn * playback.period
             begin = max(first - shift, file.end - playback.period)
             parts.append(file.bars.between(begin, last - shift).moved(shift))
@@ -166,11 +167,14 @@ def _read_columns(path: Path) -> Bars:
             header = lines.readline().strip()
             if header != _COLUMNS:
                 raise InputRefused(f"{path}: expected the header {_COLUMNS}, got {header[:80]!r}")
-            table = np.loadtxt(lines, delimiter=",", dtype=np.float64, ndmin=2)
+            rows = lines.read()
+        if not rows.strip():
+            raise InputRefused(f"{path}: expected candles below the header, got none")
+        table = np.loadtxt(io.StringIO(rows), delimiter=",", dtype=np.float64, ndmin=2)
     except (OSError, EOFError, ValueError) as problem:
         raise InputRefused(f"{path}: not a readable candle file: {problem}") from problem
-    if table.shape[0] == 0 or table.shape[1] != 6:
-        raise InputRefused(f"{path}: expected rows of 6 numbers, got a table of shape {table.shape}")
+    if table.shape[1] != 6:
+        raise InputRefused(f"{path}: expected rows of 6 numbers, got rows of {table.shape[1]}")
     return Bars(np.rint(table[:, 0] / 1000).astype(np.int64), *(table[:, n].copy() for n in range(1, 6)))
 
 
@@ -183,7 +187,15 @@ def _require_a_grid(path: Path, bars: Bars, minutes: int) -> None:
         raise InputRefused(f"{path}: expected candles that open every {minutes} min, got one at {at:%F %T}")
 
 
-def _decimals_of(prices: np.typing.NDArray[np.float64]) -> int:
-    return next(
-        (n for n in range(_MOST_DECIMALS) if np.array_equal(np.round(prices, n), prices)), _MOST_DECIMALS
+def _decimals_of(bars: Bars) -> int:
+    """The fewest decimals that say every price; files written from binary floats have tails of 1e-17."""
+    prices = np.concatenate((bars.open, bars.high, bars.low, bars.close))
+    enough = (
+        n for n in range(_MOST_DECIMALS) if np.allclose(np.round(prices, n), prices, rtol=1e-12, atol=0)
     )
+    return next(enough, _MOST_DECIMALS)
+
+
+def _rounded(bars: Bars, decimals: int) -> Bars:
+    prices = [np.round(each, decimals) for each in (bars.open, bars.high, bars.low, bars.close)]
+    return Bars(bars.opened, prices[0], prices[1], prices[2], prices[3], bars.volume)

@@ -66,8 +66,9 @@ class Sandbox:
     def __init__(self, settings: SandboxSettings) -> None:
         self._state = State(Path(settings.state) if settings.state is not None else None)
         origin = datetime.fromisoformat(self._state.remember("origin", settings.clock().isoformat()))
-        self.source = open_source(settings.source, origin, settings.seed)
-        self.exchange = Exchange(Market(self.source), self._state, settings.balances)
+        self.recordings = _recordings(settings.source, origin)
+        source = _whole_source(settings.source, self.recordings, settings.seed)
+        self.exchange = Exchange(Market(source), self._state, settings.balances)
         self.faults = Faults()
         access = Access(settings.credentials, self._state, settings.call_limit)
 
@@ -75,7 +76,7 @@ class Sandbox:
             return settings.clock().timestamp()
 
         rest = KrakenRest(self.exchange, access, self.faults, clock)
-        control = Control(self.exchange, self.faults, clock)
+        control = Control(self.exchange, self.faults, clock, self.recordings)
         self._app = Starlette(routes=[*rest.routes(), *control.routes()])
 
     def server(self) -> uvicorn.Server:
@@ -86,6 +87,7 @@ class Sandbox:
             http="h11",
             ws="none",
             lifespan="off",
+            log_config=None,
             log_level="warning",
             access_log=False,
             timeout_keep_alive=60,
@@ -98,14 +100,20 @@ class Sandbox:
         self._state.close()
 
 
-def open_source(source: MarketSource | Path | str | None, origin: datetime, seed: int = 1) -> MarketSource:
-    """The source settings name; recordings are played from `origin`, the first start of this state."""
-    if source is not None and not isinstance(source, (Path, str)):
+def _recordings(source: MarketSource | Path | str | None, origin: datetime) -> Recordings | None:
+    """The candle files settings name, played from `origin`: the first start of this state."""
+    if isinstance(source, Path | str):
+        return Recordings.load(Path(source), origin)
+    return source if isinstance(source, Recordings) else None
+
+
+def _whole_source(
+    source: MarketSource | Path | str | None, recordings: Recordings | None, seed: int
+) -> MarketSource:
+    if source is not None and not isinstance(source, Path | str):
         return source
     generated = Generator([Pair.listed(symbol) for symbol in STANDARD_SYMBOLS], seed)
-    if source is None:
-        return generated
-    return SeveralSources([Recordings.load(Path(source), origin), generated])
+    return generated if recordings is None else SeveralSources([recordings, generated])
 
 
 def listening_socket(port: int = 0) -> socket.socket:
@@ -142,8 +150,11 @@ class SandboxServer:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def source(self) -> MarketSource:
-        return self.sandbox.source
+    def recordings(self) -> Recordings:
+        """The candle files it plays, and how far they were moved in time."""
+        if self.sandbox.recordings is None:
+            raise LookupError("this sandbox plays no candle files")
+        return self.sandbox.recordings
 
     def __enter__(self) -> Self:
         self._thread.start()

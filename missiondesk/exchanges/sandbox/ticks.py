@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from missiondesk.exchanges.sandbox.bars import MINUTE, Bars, Floats, Integers
+from missiondesk.exchanges.sandbox.bars import MINUTE, Bars, Floats
 from missiondesk.exchanges.sandbox.noise import key_of, shares, uniform
 
 SECONDS_A_TICK = 5
@@ -21,7 +21,7 @@ SECONDS_A_TICK = 5
 class Ticks:
     """Trades, oldest first: unix seconds, price, volume in base (0: the price moved but nothing traded)."""
 
-    times: Integers
+    times: Floats
     prices: Floats
     volumes: Floats
 
@@ -48,7 +48,7 @@ def ticks_of(symbol: str, bars: Bars, minutes: int, decimals: int) -> Ticks:
     prices = np.round(corners @ _path(count), decimals)
     times = bars.opened[:, None] + SECONDS_A_TICK * np.arange(count, dtype=np.int64)
     weights = 0.2 + uniform(key_of(symbol, "trades"), times)
-    return Ticks(times.ravel(), prices.ravel(), shares(weights, bars.volume).ravel())
+    return Ticks(times.ravel().astype(np.float64), prices.ravel(), shares(weights, bars.volume).ravel())
 
 
 def summed(ticks: Ticks, opened: int) -> Bars:
