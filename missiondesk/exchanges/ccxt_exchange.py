@@ -160,13 +160,10 @@ class CcxtExchange:
     ) -> ExchangeOrder:
         """See the port. A venue's answer to an order says little, so it is looked up once afterwards."""
         instrument = self._instrument(symbol)
-        problem = order_problem(instrument, type, amount, price) or self._id_problem(client_order_id)
+        problem = order_problem(instrument, type, amount, price, leverage)
+        problem = problem or self._id_problem(client_order_id)
         if problem is not None:
             raise OrderRejected(f"not sent to {self._name}: {problem}")
-        if leverage is not None and leverage != 1 and not instrument.is_contract:
-            raise OrderRejected(
-                f"not sent to {self._name}: {symbol} is a spot market, got leverage {leverage:f}"
-            )
         if instrument.is_contract and leverage is not None:
             self._wire.read(_nothing, "set_leverage", _plain_number(leverage), symbol)
         parameters: dict[str, Any] = {"clientOrderId": client_order_id, **self._deadline_parameters(deadline)}

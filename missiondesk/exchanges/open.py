@@ -14,7 +14,7 @@ from models.errors import InvalidSetting, UnknownName
 
 
 def open_exchange(name: str, settings: Settings, credentials: Credentials | None = None) -> Exchange:
-    """`sandbox` is the local exchange of this desk; every other name is ccxt's id of a venue. Asks nobody yet.
+    """`sandbox` is this desk's local exchange, every other name is ccxt's id of a venue. Asks nobody yet.
 
     Raises UnknownName, InvalidSetting when the sandbox's address is not set, VenueClosed.
     """
@@ -24,7 +24,7 @@ def open_exchange(name: str, settings: Settings, credentials: Credentials | None
         known = known_exchanges()
         if name not in known:
             raise UnknownName(
-                "exchange", name, get_close_matches(name, [*known, ExchangeChoice.SANDBOX]) or known
+                "exchange", name, get_close_matches(name, [*known, ExchangeChoice.SANDBOX.value]) or known
             )
     return CcxtExchange(name, name, credentials=credentials)
 
@@ -34,11 +34,11 @@ def _open_sandbox(settings: Settings, credentials: Credentials | None) -> Exchan
 
     if settings.exchange_url is None:
         raise InvalidSetting(
-            "MISSIONDESK_EXCHANGE_URL: expected the sandbox's address (`missiondesk up` sets it for its parts, "
-            "`missiondesk sandbox` prints it), got nothing"
+            "MISSIONDESK_EXCHANGE_URL: expected the sandbox's address, got nothing; "
+            "`missiondesk up` sets it for its parts, `missiondesk sandbox` prints it"
         )
     return CcxtExchange(
-        ExchangeChoice.SANDBOX,
+        ExchangeChoice.SANDBOX.value,
         "kraken",
         credentials=credentials,
         url_overrides=ccxt_urls(settings.exchange_url)["urls"]["api"],

@@ -9,15 +9,22 @@ from models.order import OrderType
 
 
 def order_problem(
-    instrument: Instrument, type: OrderType, amount: Decimal, price: Decimal | None
+    instrument: Instrument,
+    type: OrderType,
+    amount: Decimal,
+    price: Decimal | None,
+    leverage: Decimal | None,
 ) -> str | None:
     """Why this is no order for this market; None when it is one. Some venues would round it silently."""
+    symbol = instrument.symbol
     if (type == "limit") != (price is not None):
-        return f"a {type} order takes {'a' if type == 'limit' else 'no'} price, got {price}"
+        return f"expected {'a' if type == 'limit' else 'no'} price with a {type} order, got {price}"
     if amount <= 0 or amount % instrument.lot:
-        return f"expected an amount in steps of {instrument.lot:f} on {instrument.symbol}, got {amount:f}"
+        return f"expected an amount in steps of {instrument.lot:f} on {symbol}, got {amount:f}"
     if amount < instrument.min_amount:
-        return f"expected at least {instrument.min_amount:f} on {instrument.symbol}, got {amount:f}"
+        return f"expected at least {instrument.min_amount:f} on {symbol}, got {amount:f}"
     if price is not None and (price <= 0 or price % instrument.tick):
-        return f"expected a price in steps of {instrument.tick:f} on {instrument.symbol}, got {price:f}"
+        return f"expected a price in steps of {instrument.tick:f} on {symbol}, got {price:f}"
+    if leverage is not None and leverage != 1 and not instrument.is_contract:
+        return f"expected no leverage on the spot market {symbol}, got {leverage:f}"
     return None
