@@ -1,0 +1,1 @@
+"""Prefect blocks: configuration in, a missiondesk object out."""

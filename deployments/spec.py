@@ -1,0 +1,48 @@
+"""What a deployment in Prefect should look like, as plain comparable values."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+# Every deployment that we push carries this tag, and only those are ever changed or deleted.
+OWNED_TAG = "missiondesk"
+
+
+@dataclass(frozen=True)
+class ScheduleSpec:
+    """One cron schedule of a deployment, known by its slug."""
+
+    slug: str
+    cron: str
+    timezone: str
+    active: bool
+
+
+@dataclass(frozen=True)
+class DeploymentSpec:
+    """A deployment under its own flow. `key` is ours (`mission:12`) and stays when the flow is renamed."""
+
+    key: str
+    flow_name: str
+    name: str
+    entrypoint: str
+    parameters: dict[str, Any]
+    work_pool: str
+    schedules: tuple[ScheduleSpec, ...]
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    job_variables: dict[str, Any] = field(default_factory=dict)
+    work_queue: str = "default"
+    paused: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def hash(self) -> str:
+        """The same for specs that are equal, in any process."""
+        text = json.dumps(self.as_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,91 @@
+"""Brings Prefect's deployments in line with the tables: the one way, whoever asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.flows import load_flow_from_entrypoint
+from prefect.utilities.callables import parameter_schema
+from sqlalchemy import Engine
+
+from deployments.apply import Applier
+from deployments.deployed import read_deployed
+from deployments.missions import mission_key, mission_spec
+from deployments.own_flows import OWN_FLOWS
+from deployments.plan import Change, plan
+from deployments.spec import DeploymentSpec
+from missiondesk.store.deployments import Deployments
+from missiondesk.store.scheduled import scheduled_missions
+from models.errors import InvalidRow
+
+
+@dataclass(frozen=True)
+class Synced:
+    """The changes that were planned (and made, unless only a plan was asked for), and rows left alone."""
+
+    changes: tuple[Change, ...]
+    invalid: tuple[InvalidRow, ...]
+
+    def __str__(self) -> str:
+        lines = [str(change) for change in self.changes] or ["nothing to change"]
+        lines += [f"! left as it is: {error}" for error in self.invalid]
+        return "\n".join(lines)
+
+
+def sync(engine: Engine, *, plan_only: bool = False, mission_ids: Iterable[int] | None = None) -> Synced:
+    """Compare the tables with what Prefect has, and change what differs; only these Missions if given.
+
+    Blocking. Rows that are not valid keep the deployment they have. Prefect is the one of PREFECT_API_URL.
+    """
+    return asyncio.run(_sync(engine, plan_only, mission_ids))
+
+
+async def _sync(engine: Engine, plan_only: bool, mission_ids: Iterable[int] | None) -> Synced:
+    store = Deployments(engine)
+    only = None if mission_ids is None else set(mission_ids)
+    with store.only_writer():
+        desired, invalid, kept = _desired(engine, only)
+        async with get_client() as client:
+            keys = store.keys()
+            wanted = None if only is None else {mission_key(mission_id) for mission_id in only}
+            deployed = await read_deployed(client, desired, keys, only=wanted)
+            changes = plan(desired, {key: each for key, each in deployed.items() if key not in kept})
+            if not plan_only:
+                applier = Applier(
+                    client,
+                    recorded=_recorder(store),
+                    removed=store.forget,
+                    parameter_schema=_parameter_schema,
+                )
+                await applier.apply(changes)
+    return Synced(tuple(changes), invalid)
+
+
+def _desired(
+    engine: Engine, only: set[int] | None
+) -> tuple[list[DeploymentSpec], tuple[InvalidRow, ...], set[str]]:
+    """Specs of the valid Missions, the errors of the others, and the keys of those."""
+    valid, invalid = scheduled_missions(engine, only)
+    specs = [mission_spec(each.mission, each.missionary, each.tasks) for each in valid]
+    if only is None:
+        specs += OWN_FLOWS
+    return specs, tuple(invalid.values()), {mission_key(mission_id) for mission_id in invalid}
+
+
+def _recorder(store: Deployments) -> Callable[[DeploymentSpec, UUID], None]:
+    def recorded(spec: DeploymentSpec, deployment_id: UUID) -> None:
+        store.record(spec.key, spec.flow_name, spec.name, deployment_id, spec.hash, spec.as_json())
+
+    return recorded
+
+
+@cache
+def _parameter_schema(entrypoint: str) -> dict[str, Any]:
+    flow = load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
+    return parameter_schema(flow).model_dump_for_openapi()

@@ -1,0 +1,74 @@
+"""The flow behind every Mission: one run is one tick. Each Mission's deployment has its own flow name."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.context import FlowRunContext
+from prefect.states import Completed, Failed
+
+from flows.desk import desk_api, desk_of_this_process
+from missiondesk.store.beginning import TickStart
+from missiondesk.ticks.outcome import TickOutcome
+from missiondesk.ticks.tick import Run, run_tick
+from models.errors import MissiondeskError
+from tasks.attempt import attempt_as_task_run
+from tasks.mirror import label_run, name_run, show_walk
+
+# The server gives runs of a schedule such keys, whether its own loop or a schedule change made them.
+_SCHEDULED_KEY = "scheduled "
+
+
+@flow(name="mission", persist_result=False, validate_parameters=True)
+def mission_flow(mission: str) -> State[TickOutcome]:
+    """One tick of the Mission of this name. Not-now answers end Completed under a telling name."""
+    flow_run = _this_flow_run()
+    run = _run_of(flow_run)
+    walked: list[TickStart] = []
+    with get_client(sync_client=True) as client:
+
+        def started(start: TickStart) -> None:
+            walked.append(start)
+            name_run(client, flow_run, run, start)
+
+        try:
+            outcome = run_tick(desk_of_this_process(), mission, run, attempt_as_task_run, started=started)
+        except MissiondeskError as error:
+            outcome = TickOutcome("Failed", f"{type(error).__name__}: {error}", mission)
+        if walked:
+            label_run(client, flow_run, outcome)
+            if outcome.changed:
+                show_walk(outcome, walked[0])
+    if outcome.ending == "Failed":
+        return Failed(message=outcome.message, data=outcome)
+    return Completed(name=outcome.ending, message=outcome.message, data=outcome)
+
+
+def run_mission(mission: str | int) -> TickOutcome:
+    """Run one tick now, from a notebook or the command line; it shows under the Mission's own flow.
+
+    `mission` is a name or an id. Raises UnknownName, naming the Missions that exist. Uses the running desk's
+    Prefect unless an API is set.
+    """
+    name = desk_of_this_process().missions.get(mission).name
+    with desk_api(desk_of_this_process().settings):
+        state = mission_flow.with_options(name=name)(name, return_state=True)
+    outcome = state.result(raise_on_failure=False)
+    if not isinstance(outcome, TickOutcome):
+        raise outcome
+    return outcome
+
+
+def _this_flow_run() -> FlowRun:
+    context = FlowRunContext.get()
+    assert context is not None and context.flow_run is not None
+    return context.flow_run
+
+
+def _run_of(flow_run: FlowRun) -> Run:
+    scheduled = flow_run.auto_scheduled or (flow_run.idempotency_key or "").startswith(_SCHEDULED_KEY)
+    due = flow_run.expected_start_time if scheduled else None
+    return Run(str(flow_run.id), due or datetime.now(UTC), ad_hoc=not scheduled)

@@ -1,0 +1,94 @@
+"""The parts of a desk, put together once per process and opened when they are first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, cached_property
+
+from sqlalchemy import Engine
+
+from missiondesk.exchanges.credentials import Credentials
+from missiondesk.exchanges.market_data import LiveMarkets
+from missiondesk.exchanges.open import open_exchange
+from missiondesk.exchanges.paper import PaperExchange
+from missiondesk.exchanges.port import Exchange, MarketData, Trading
+from missiondesk.orders.gateway import OrderGateway
+from missiondesk.settings import ExchangeChoice, Settings
+from missiondesk.store.accounts import Accounts
+from missiondesk.store.conditions import Conditions
+from missiondesk.store.database import connect
+from missiondesk.store.members import Members
+from missiondesk.store.missions import Missions
+from missiondesk.store.results import Results
+from missiondesk.store.walks import Walks
+from models.account import Account, Mode
+from models.errors import CredentialsRefused
+
+CredentialsOf = Callable[[Account], Credentials | None]
+
+
+class Desk:
+    """Stores, markets and order gateways of one process. `credentials_of` finds a live account's keys."""
+
+    def __init__(self, settings: Settings, credentials_of: CredentialsOf) -> None:
+        self.settings = settings
+        self._credentials_of = credentials_of
+        self._public = cache(self._open_public)
+        self._private = cache(self._open_private)
+
+    @cached_property
+    def engine(self) -> Engine:
+        return connect(self.settings.database_url.get_secret_value())
+
+    @cached_property
+    def missions(self) -> Missions:
+        return Missions(self.engine)
+
+    @cached_property
+    def walks(self) -> Walks:
+        return Walks(self.engine)
+
+    @cached_property
+    def conditions(self) -> Conditions:
+        return Conditions(self.engine)
+
+    @cached_property
+    def members(self) -> Members:
+        return Members(self.engine)
+
+    @cached_property
+    def results(self) -> Results:
+        return Results(self.engine)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        return Accounts(self.engine)
+
+    @cached_property
+    def markets(self) -> LiveMarkets:
+        return LiveMarkets(self._public)
+
+    def gateway(self, holder: str) -> OrderGateway:
+        """The order gateway of the tick that is flow run `holder`."""
+        return OrderGateway(self.engine, self._trading, self._public, holder)
+
+    def exchange_of(self, account: Account) -> str:
+        """The exchange an account trades at: its own, or the desk's."""
+        return account.exchange or self.settings.exchange or ExchangeChoice.KRAKEN
+
+    def _trading(self, account: Account, mode: Mode) -> Trading:
+        if mode == "live":
+            return self._private(account.name, self.exchange_of(account), account.credentials)
+        return PaperExchange(self.engine, account, self._public(self.exchange_of(account)))
+
+    def _open_public(self, exchange: str) -> MarketData:
+        return open_exchange(exchange, self.settings)
+
+    def _open_private(self, account: str, exchange: str, credentials: str | None) -> Exchange:
+        keys = self._credentials_of(Account(name=account, exchange=exchange, credentials=credentials))
+        if keys is None:
+            raise CredentialsRefused(
+                f"account {account!r} has no keys: expected `credentials` to name an ExchangeAccount block "
+                "or to be `environment`, got nothing"
+            )
+        return open_exchange(exchange, self.settings, keys)

@@ -1,0 +1,1 @@
+"""One tick of one Mission on live ground: lease, walk, record, end. The flow brings Prefect in."""

@@ -1,0 +1,80 @@
+"""Tries a Mission's Task as a Prefect task run that is named after it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.context import TaskRunContext
+from prefect.utilities.annotations import quote
+
+from missiondesk.market.candles import expected_last_open
+from missiondesk.templates.context import Context
+from missiondesk.templates.registry import find
+from missiondesk.templates.run import try_template
+from models.mission import MissionTask
+from models.result import Verdict
+
+
+@task(persist_result=False, cache_policy=NO_CACHE, log_prints=False)
+def attempt(mission_task: MissionTask, context: Context) -> dict[str, Any]:
+    """One try of the template; the verdict as plain JSON values, so that it can be cached."""
+    verdict = try_template(context, mission_task)
+    return {
+        "passed": verdict.passed,
+        "rule": verdict.rule,
+        "msg_format": verdict.msg_format,
+        "msg_args": dict(verdict.msg_args),
+    }
+
+
+def attempt_as_task_run(mission_task: MissionTask, context: Context) -> Verdict:
+    """Try with the Task's own retries, delay, timeout and caching. Raises what is left after the retries."""
+    options: dict[str, Any] = {
+        "name": mission_task.name,
+        "task_run_name": mission_task.name,
+        "retries": mission_task.retries,
+        "retry_delay_seconds": mission_task.retry_delay_seconds,
+        "timeout_seconds": mission_task.timeout_seconds,
+    }
+    if mission_task.cache_seconds is not None and find(mission_task.template).kind == "data":
+        options |= {
+            "cache_key_fn": _cache_key,
+            "cache_expiration": timedelta(seconds=mission_task.cache_seconds),
+            "persist_result": True,
+            "result_serializer": "json",
+        }
+    run = attempt.with_options(**options)
+    return Verdict(**run(quote(mission_task), quote(context)))
+
+
+def _cache_key(run: TaskRunContext, arguments: Mapping[str, Any]) -> str:
+    """The same for every Mission that asks the same of the same closed candles; a hash, never raw text."""
+    mission_task, context = _plain(arguments["mission_task"]), _plain(arguments["context"])
+    bars = {
+        timeframe: expected_last_open(context.now, timeframe)
+        for timeframe in _timeframes(mission_task.params)
+    }
+    question = [mission_task.template, mission_task.params, context.exchange, bars]
+    return hashlib.sha256(json.dumps(question, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return value.unquote() if isinstance(value, quote) else value
+
+
+def _timeframes(params: Any) -> Iterator[str]:
+    if isinstance(params, Mapping):
+        for name, value in params.items():
+            if name == "timeframe" and isinstance(value, str):
+                yield value
+            else:
+                yield from _timeframes(value)
+    elif isinstance(params, list):
+        for value in params:
+            yield from _timeframes(value)

@@ -1,0 +1,20 @@
+"""What has to be looked after between ticks."""
+
+from __future__ import annotations
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from missiondesk.desk import Desk
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def free_dead_leases(desk: Desk) -> int:
+    """Clear leases that ran out; how many there were."""
+    return len(desk.walks.reap())
+
+
+@task(cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=5)
+def follow_orders(desk: Desk, flow_run_id: str) -> int:
+    """Look up every order that may be at a venue; how many have not settled yet."""
+    return desk.gateway(flow_run_id).follow_all()
