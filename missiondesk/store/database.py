@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, func, select
 from sqlalchemy.engine import make_url
 
 from missiondesk.store.administration import without_password
@@ -17,7 +17,7 @@ _TRANSACTION = "READ COMMITTED"
 
 
 def connect(url: str) -> Engine:
-    """An engine on `postgresql://…` (or `postgresql+psycopg2://…`); no connection is made before its first use.
+    """An engine on `postgresql://…` (or `postgresql+psycopg2://…`), which connects at its first use.
 
     Whatever uses it raises DatabaseUnreachable when the server does not answer or goes away. Datetimes come
     aware, in UTC. After a fork the child calls `engine.dispose(close=False)` before its first use.
@@ -48,7 +48,12 @@ def connect(url: str) -> Engine:
 
 
 @contextmanager
-def transaction(engine: Engine) -> Iterator[Connection]:
-    """Several statements that happen all or not at all; committed on leaving, rolled back on an exception."""
+def transaction(engine: Engine, actor: str | None = None) -> Iterator[Connection]:
+    """Several statements that happen all or not at all; committed on leaving, rolled back on an exception.
+
+    `actor` is whom the audit names as the one who changed what is changed here; None: the database's user.
+    """
     with engine.execution_options(isolation_level=_TRANSACTION).begin() as connection:
+        if actor is not None:
+            connection.execute(select(func.set_config("missiondesk.actor", actor, True)))
         yield connection

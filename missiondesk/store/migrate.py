@@ -30,8 +30,8 @@ def upgrade(url: str) -> None:
             present = MigrationContext.configure(connection).get_current_revision()
             if present is not None and present not in _revisions(config):
                 raise InvalidSetting(
-                    f"the database is at revision {present}, which this version of missiondesk does not know; "
-                    f"its own newest is {head()}: install the version that migrated it, or a newer one"
+                    f"the database is at revision {present}, and this version of missiondesk knows none "
+                    f"after {head()}: install the version that migrated it, or a newer one"
                 )
             config.attributes["connection"] = connection
             command.upgrade(config, "head")

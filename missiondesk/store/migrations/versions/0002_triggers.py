@@ -1,4 +1,4 @@
-"""What the database does by itself, whoever writes: stamps, schedule notifications, the audit, fresh starts."""
+"""What the database does by itself, whoever writes: stamps, notifications, fresh starts, the audit."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ CREATE FUNCTION notify_schedules_of_periods() RETURNS trigger LANGUAGE plpgsql A
 BEGIN
     PERFORM pg_notify('missiondesk_schedule', id::text)
     FROM missions_walking(ARRAY(
-        SELECT now_row.id FROM now_row JOIN old_row USING (id) WHERE now_row.period IS DISTINCT FROM old_row.period
+        SELECT id FROM new_row JOIN old_row USING (id) WHERE new_row.period IS DISTINCT FROM old_row.period
     )) AS id;
     RETURN NULL;
 END $$;
@@ -86,7 +86,7 @@ CREATE TRIGGER notify_schedule_of_insert AFTER INSERT ON task REFERENCING NEW TA
 CREATE TRIGGER notify_schedule_of_delete AFTER DELETE ON task REFERENCING OLD TABLE AS changed
     FOR EACH STATEMENT EXECUTE FUNCTION notify_schedules_of_tasks();
 CREATE TRIGGER notify_schedule_of_change AFTER UPDATE ON task
-    REFERENCING OLD TABLE AS old_row NEW TABLE AS now_row
+    REFERENCING OLD TABLE AS old_row NEW TABLE AS new_row
     FOR EACH STATEMENT EXECUTE FUNCTION notify_schedules_of_periods();
 """
 
@@ -111,7 +111,7 @@ CREATE TRIGGER end_missionary AFTER UPDATE ON mission FOR EACH ROW
     WHEN (NEW.enabled AND NOT OLD.enabled) EXECUTE FUNCTION end_missionary_of_enabled_mission();
 """
 
-# The trigger's argument is the column that names a row. Programs say who acts by the setting missiondesk.actor.
+# The trigger's argument is the column that names a row. Who acts stands in the setting missiondesk.actor.
 AUDIT = """
 CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,0 +1,87 @@
+"""Saving a Mission or a task: the row as it would be is validated as a whole before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Column, Connection, Table, insert, null, select, update
+
+from models.errors import InvalidRow, UnknownName
+from models.mission import Mission, MissionTask
+from models.tables import account, mission, task
+
+CheckTask = Callable[[MissionTask], None]
+
+
+def save_mission(connection: Connection, fields: Mapping[str, Any]) -> Mission:
+    present = _present_row(connection, mission, fields)
+    saved = Mission.from_row(_row_to_be(mission, present, fields))
+    if problems := list(_dangling(connection, saved)):
+        raise InvalidRow("mission", saved.name, problems)
+    return Mission.from_row(_write(connection, mission, present, fields))
+
+
+def save_task(connection: Connection, fields: Mapping[str, Any], check: CheckTask) -> MissionTask:
+    present = _present_row(connection, task, fields)
+    saved = MissionTask.from_row(_row_to_be(task, present, fields))
+    check(saved)
+    written = {**fields, "period": str(saved.period)} if saved.period else fields
+    return MissionTask.from_row(_write(connection, task, present, written))
+
+
+def _present_row(connection: Connection, table: Table, fields: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    column = table.c.id if "id" in fields else table.c.name
+    row = connection.execute(
+        select(table).where(column == fields.get(column.name)).with_for_update()
+    ).one_or_none()
+    if row is None and "id" in fields:
+        raise UnknownName(table.name, fields["id"], connection.scalars(select(table.c.name)))
+    return None if row is None else row._asdict()
+
+
+def _row_to_be(
+    table: Table, present: Mapping[str, Any] | None, fields: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Raises InvalidRow for fields that the table does not have, and for nulls that it does not take."""
+    columns: dict[str, Column[Any]] = {
+        column.name: column for column in table.columns if column.name != "updated_at"
+    }
+    problems = [
+        (name, f"expected a field among {', '.join(columns)}") for name in fields if name not in columns
+    ] + [
+        (name, "expected a value, got null")
+        for name, value in fields.items()
+        if value is None and name in columns and not columns[name].nullable
+    ]
+    if problems:
+        raise InvalidRow(table.name, fields.get("name") or fields.get("id"), problems)
+    return {"id": 0, **(present or {}), **fields}
+
+
+def _dangling(connection: Connection, saved: Mission) -> Iterable[tuple[str, str]]:
+    """Problems with the rows that a Mission refers to."""
+    wanted = {*saved.task_ids, saved.target_id}
+    tasks = set(connection.scalars(select(task.c.id).where(task.c.id.in_(wanted - {None}))))
+    if missing := sorted(set(saved.task_ids) - tasks):
+        yield "task_ids", f"expected ids of existing tasks, got {', '.join(map(str, missing))}"
+    if saved.target_id is not None and saved.target_id not in tasks:
+        yield "target_id", f"expected the id of an existing task, got {saved.target_id}"
+    if saved.next_mission_id is not None:
+        missions: Collection[int] = connection.scalars(select(mission.c.id)).all()
+        if saved.next_mission_id not in missions:
+            yield "next_mission_id", f"expected the id of an existing mission, got {saved.next_mission_id}"
+    names = connection.scalars(select(account.c.name).order_by(account.c.name)).all()
+    if saved.account not in names:
+        yield "account", f"expected one of {', '.join(names)}, got {saved.account!r}"
+
+
+def _write(
+    connection: Connection, table: Table, present: Mapping[str, Any] | None, fields: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    # A plain None would become the JSON value null where SQL's NULL is meant.
+    values = {name: null() if value is None else value for name, value in fields.items() if name != "id"}
+    if present is None:
+        return connection.execute(insert(table).values(values).returning(table)).one()._asdict()
+    change = update(table).where(table.c.id == present["id"]).values(values).returning(table)
+    return connection.execute(change).one()._asdict()
