@@ -38,7 +38,15 @@ class Member(Params):
         return find(info.data["template"]).params.model_validate(given) if "template" in info.data else given
 
     def answer(self, context: Context) -> Verdict:
-        return find(self.template).function(context, self.params)
+        """Ask the member in its own place, `context`."""
+        return answer(context, find(self.template), self.params)
+
+
+def answer(context: Context, template: TaskTemplate, params: Params) -> Verdict:
+    """Ask a template inside a mix; a trade that is filled already has passed and is not sent again."""
+    if template.effect == "order" and context.orders.filled(context.key):
+        return Verdict(True, "FILLED", "filled before")
+    return template.function(context, params)
 
 
 class MixParams(Params):
@@ -65,7 +73,7 @@ class Leaf:
         return place
 
     def answer(self, task: Context) -> Verdict:
-        return self.template.function(self.context(task), self.params)
+        return answer(self.context(task), self.template, self.params)
 
     def __str__(self) -> str:
         where = ".".join(str(index) for index in self.path)
@@ -87,10 +95,8 @@ def effects(template: TaskTemplate, params: Params) -> frozenset[Effect]:
     return frozenset(effect for effect in found if effect is not None)
 
 
-def under_way(context: Context, template: TaskTemplate, params: Params) -> Iterator[Leaf]:
-    """The trade leaves whose order may be at the venue or has filled in part; `context` is the mix's."""
+def traded(context: Context, template: TaskTemplate, params: Params) -> Iterator[Leaf]:
+    """The trade leaves with an order that may be at the venue or has filled; `context` is the mix's."""
     for leaf in leaves(template, params):
-        if leaf.template.effect == "order":
-            key = leaf.context(context).key
-            if context.orders.started(key) is not None and not context.orders.filled(key):
-                yield leaf
+        if leaf.template.effect == "order" and context.orders.started(leaf.context(context).key) is not None:
+            yield leaf

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 GROUP = "missiondesk.templates"
 
-_OWN = ("condition", "compare", "data", "trade")
+_OWN = ("checks", "compare", "condition", "data", "exits", "mix", "presets", "spread", "trade")
 
 
 @dataclass(frozen=True)

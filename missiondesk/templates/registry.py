@@ -40,8 +40,8 @@ class UnknownTemplate(UnknownName):
 class TaskTemplate:
     """A template: (context, validated params) → Verdict, under a name.
 
-    effect: what a try may change besides the answer it gives; None where it only looks. For what the members of
-    a mix may change see `templates.members.effects`. recorded: whether tries appear in the ResultLog.
+    effect: what a try may change; None where it only looks (for a mix of members see `members.effects`).
+    recorded: whether tries appear in the ResultLog.
     """
 
     name: str

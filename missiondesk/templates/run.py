@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from missiondesk.templates.context import Context
-from missiondesk.templates.members import MixParams, under_way
+from missiondesk.templates.members import MixParams, traded
 from missiondesk.templates.params import Params
 from missiondesk.templates.registry import TaskTemplate
 from missiondesk.templates.undecided import Undecided, not_decided
@@ -33,5 +33,5 @@ def _follow_orders(context: Context, template: TaskTemplate, params: Params) -> 
     """
     if not isinstance(params, MixParams):
         return None
-    verdicts = (leaf.answer(context) for leaf in under_way(context, template, params))
+    verdicts = (leaf.answer(context) for leaf in traded(context, template, params))
     return next((verdict for verdict in verdicts if not verdict.passed), None)

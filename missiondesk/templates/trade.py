@@ -6,6 +6,7 @@ a timeout tries the remainder. Account and mode (paper or live) are the Missiona
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Annotated
 
@@ -54,6 +55,15 @@ class CloseParams(TradeParams):
     unit: AmountUnit = "percent"
     price: Amount | None = Field(default=None, description="A limit order at this price; else a market order")
 
+    @model_validator(mode="after")
+    def _no_half_amount(self) -> CloseParams:
+        given = self.model_fields_set & {"amount", "unit"}
+        if len(given) == 1:
+            raise ValueError(
+                f"expected amount and unit together, or neither for all of it, got {given.pop()}"
+            )
+        return self
+
 
 def work(
     context: Context,
@@ -83,6 +93,13 @@ def work(
     )
     progress = context.orders.work(request, context.now)
     return Verdict(progress.done, progress.rule, "{message}", {"message": progress.message})
+
+
+def because(reasons: Sequence[Verdict], traded: Verdict) -> Verdict:
+    """The verdict of a trade, with the verdicts that led to it told first."""
+    told = [reason.msg for reason in reasons] + [traded.msg]
+    args = {"reasons": [dict(reason.msg_args) for reason in reasons], "message": "; ".join(told)}
+    return Verdict(traded.passed, traded.rule, "{message}", args)
 
 
 @template("market_buy", kind="trade")
@@ -117,8 +134,9 @@ def long(context: Context, params: LeveragedParams) -> Verdict:
 
 @template("short", kind="trade")
 def short(context: Context, params: LeveragedParams) -> Verdict:
-    """Opens or enlarges a short position; percent is of the free margin × leverage."""
-    return work(context, params, "sell", price=params.price, leverage=params.leverage)
+    """Opens or enlarges a short position; percent is of the free margin × leverage. Denied on spot markets."""
+    # A leverage, be it 1, asks for a contract market: what is sold on a spot market is sold, not short.
+    return work(context, params, "sell", price=params.price, leverage=params.leverage or Decimal(1))
 
 
 @template("close_long", kind="trade")
