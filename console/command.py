@@ -1,0 +1,239 @@
+"""The command line `missiondesk`. A command imports what it needs when it runs: help comes at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from models.errors import MissiondeskError
+
+if TYPE_CHECKING:
+    from missiondesk.settings import Settings
+
+NOT_RUNNING = 3  # as service managers have it
+
+
+def _home_option(command: Callable[..., None]) -> Callable[..., None]:
+    return click.option(
+        "--home",
+        metavar="DIR",
+        expose_value=False,
+        callback=lambda _context, _option, given: given and os.environ.update(MISSIONDESK_HOME=given),
+        help="Where the desk keeps its files  [default: MISSIONDESK_HOME or ~/.missiondesk]",
+    )(command)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="missiondesk")
+def cli() -> None:
+    """Rules in a database table become scheduled, observable, crash-safe runs that trade."""
+
+
+@cli.command()
+@click.option("--exchange", type=click.Choice(["kraken", "sandbox"]), help="Where prices come from.")
+@click.option(
+    "--candles", type=click.Path(exists=True, path_type=Path), help="Candles for the sandbox to play."
+)
+@click.option("--prefect-port", metavar="N", help="Port of Prefect's API and UI.  [default: 4200]")
+@click.option("--console-port", metavar="N", help="Port of the desk's own API.  [default: 4201]")
+@_home_option
+def up(
+    exchange: str | None, candles: Path | None, prefect_port: str | None, console_port: str | None
+) -> None:
+    """Start the whole desk; Ctrl-C stops it.
+
+    Without --exchange it trades on Kraken's prices, or on the sandbox's when Kraken can't be reached.
+    """
+    from console.desk.desk import DeskPlan
+    from console.desk.up import up as run_desk
+
+    if candles is not None and exchange == "kraken":
+        raise click.UsageError("--candles are played by the sandbox: expected --exchange sandbox, got kraken")
+    given = {
+        "MISSIONDESK_EXCHANGE": "sandbox" if candles is not None else exchange,
+        "MISSIONDESK_PREFECT_PORT": prefect_port,
+        "MISSIONDESK_CONSOLE_PORT": console_port,
+    }
+    run_desk(DeskPlan(_settings(given), candles and candles.resolve()))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs; the one place that shows the API token.")
+@_home_option
+def status(as_json: bool) -> None:
+    """Say what runs and where.
+
+    Exit code 3 when no desk runs.
+    """
+    from console.verbs.status import show_status
+
+    if not show_status(_settings(), as_json=as_json):
+        sys.exit(NOT_RUNNING)
+
+
+@cli.command()
+@click.argument("name")
+@_home_option
+def run(name: str) -> None:
+    """Run one tick of a Mission now, in this process."""
+    _join_desk()
+    from console.verbs.missions import run_one_tick
+
+    if not run_one_tick(name):
+        sys.exit(1)
+
+
+@cli.command()
+@_home_option
+def missions() -> None:
+    """List the Missions, and what each waits for."""
+    from console.verbs.missions import list_missions
+
+    list_missions(_join_desk())
+
+
+@cli.command()
+@click.argument("name")
+@click.option(
+    "-n", "--lines", default=20, show_default=True, type=click.IntRange(1), help="How many, at most."
+)
+@_home_option
+def log(name: str, lines: int) -> None:
+    """Show the newest results of a Mission."""
+    from console.verbs.missions import show_log
+
+    show_log(_join_desk(), name, lines)
+
+
+@cli.command()
+@click.argument("name")
+@_home_option
+def restart(name: str) -> None:
+    """End a Mission's walk and begin a fresh one."""
+    from console.verbs.missions import restart_mission
+
+    restart_mission(_join_desk(), name)
+
+
+@cli.command()
+@click.argument("account")
+@click.option("--yes", is_flag=True, help="Don't ask back.")
+@_home_option
+def arm(account: str, yes: bool) -> None:
+    """Let an account trade live, with real money."""
+    from console.verbs.accounts import arm_account
+
+    arm_account(_join_desk(), account, ask=not yes)
+
+
+@cli.command()
+@click.argument("account")
+@_home_option
+def disarm(account: str) -> None:
+    """Stop an account from sending live orders."""
+    from console.verbs.accounts import disarm_account
+
+    disarm_account(_join_desk(), account)
+
+
+@cli.command()
+@click.option("--plan", is_flag=True, help="Only show what would change.")
+@_home_option
+def sync(plan: bool) -> None:
+    """Bring Prefect in line with the Mission table."""
+    settings = _join_desk()
+    from console.verbs.sync import sync_deployments
+
+    if not sync_deployments(settings, plan_only=plan):
+        sys.exit(1)
+
+
+@cli.command()
+@_home_option
+def env() -> None:
+    """Print exports, for eval "$(missiondesk env)"."""
+    import shlex
+
+    from missiondesk.desk_file import exports
+
+    for name, value in exports(_settings()).items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+@cli.command()
+@_home_option
+def doctor() -> None:
+    """Check every part and say what to do."""
+    settings = _join_desk()
+    from console.verbs.doctor import examine
+
+    if not examine(settings):
+        sys.exit(1)
+
+
+@cli.command(
+    context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def sandbox(arguments: tuple[str, ...]) -> None:
+    """Run a local exchange that speaks Kraken's."""
+    from missiondesk.exchanges.sandbox.command import main as sandbox_command
+
+    sandbox_command.main(list(arguments), prog_name="missiondesk sandbox", standalone_mode=False)
+
+
+def _settings(given: Mapping[str, str | None] = {}) -> Settings:
+    from missiondesk.settings import Settings
+
+    return Settings.load({**os.environ, **{name: text for name, text in given.items() if text is not None}})
+
+
+def _join_desk() -> Settings:
+    """Make this process use what the running desk uses, where its environment says nothing else."""
+    from missiondesk.desk_file import exports
+    from missiondesk.settings import Settings
+
+    for name, value in exports(_settings()).items():
+        if not os.environ.get(name):
+            os.environ[name] = value
+    return Settings.load()
+
+
+def main() -> None:
+    """The console script: whatever goes wrong is one message on stderr and an exit code other than 0."""
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except MissiondeskError as error:
+        click.echo(f"missiondesk: {error}", err=True)
+        sys.exit(1)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("missiondesk: stopped", err=True)
+        sys.exit(130)
+    except Exception as error:
+        click.echo(f"missiondesk: {_unexpected(error)}", err=True)
+        sys.exit(1)
+
+
+def _unexpected(error: Exception) -> str:
+    """What to tell the user; the traceback goes to the log file."""
+    import traceback
+    from datetime import UTC, datetime
+
+    said = f"{type(error).__name__}: {error}"
+    try:
+        log_file = _settings().home / "logs" / "missiondesk.log"
+        log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with log_file.open("a") as log:
+            log.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC {' '.join(sys.argv)}\n")
+            traceback.print_exception(error, file=log)
+    except (OSError, MissiondeskError):
+        return said
+    return f"{said}\nThis was not expected; the details are in {log_file}"

@@ -1,0 +1,167 @@
+"""One desk: which parts it has, in which order they come up, and what is written about them."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from console.desk import prefect_api
+from console.desk.databases import prepare_databases
+from console.desk.environment import asyncpg_url, for_parts, for_prefect_server, prefect_database
+from console.desk.exchange_choice import answers, choose
+from console.desk.parts import PostgresPart, ProcessPart
+from console.desk.ports import LOOPBACK, free_port, refuse_used_port
+from console.desk.processes import end, marked_processes
+from console.desk.supervisor import Say, StopRequest, Supervisor
+from missiondesk.desk_file import DeskFile, ProcessIdentity
+from missiondesk.settings import ExchangeChoice, Settings
+from missiondesk.store.embedded import EmbeddedPostgres
+
+WORK_POOL = "desk"
+# In the order in which they come up; what an earlier desk left behind is ended in reverse.
+SANDBOX, PREFECT, SETUP, WORKER, LISTENER = "sandbox", "prefect", "setup", "worker", "listener"
+_ORDER = (SANDBOX, PREFECT, SETUP, WORKER, LISTENER)
+_DRAIN_SECONDS = {WORKER: 65.0}
+_DEFAULT_DRAIN_SECONDS = 10.0
+
+Ready = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class DeskPlan:
+    """What `up` was asked for. `candles` are what the sandbox plays."""
+
+    settings: Settings
+    candles: Path | None = None
+
+
+class Desk:
+    """Needs the home for itself alone (`HomeLock`)."""
+
+    def __init__(self, plan: DeskPlan, say: Say, stop: StopRequest) -> None:
+        self._plan = plan
+        self._settings = plan.settings
+        self._say = say
+        self._stop = stop
+        self._supervisor = Supervisor(stop, say, self._write_file, time.monotonic)
+        self._file = DeskFile(
+            desk=ProcessIdentity.of(psutil.Process()),
+            started_at=datetime.now(UTC),
+            database_url=self._settings.database_url,
+        )
+        self._prefect_url = f"http://{LOOPBACK}:{self._settings.prefect_port}/api"
+
+    def come_up(self) -> None:
+        """Raises MissiondeskError with what is in the way, and StopRequested."""
+        for folder in ("logs", "prefect", "results"):
+            (self._settings.home / folder).mkdir(mode=0o700, exist_ok=True)
+        self._end_earlier_desk()
+        refuse_used_port(self._settings.prefect_port, "--prefect-port")
+        self._write_file()
+        if self._settings.embedded:
+            server = EmbeddedPostgres(self._settings.home)
+            self._supervisor.bring_up(PostgresPart(server), ready_seconds=180, drain_seconds=60)
+        prepare_databases(self._settings, self._say)
+        exchange = self._open_exchange()
+        environment = for_parts(self._settings, self._prefect_url, exchange)
+        self._start_prefect(environment)
+        self._set_up(environment)
+        self._start_worker(environment)
+        self._start(LISTENER, ["-m", "deployments.listener"], environment, is_ready=lambda: True)
+
+    def revive(self) -> None:
+        self._supervisor.revive()
+
+    def go_down(self) -> None:
+        self._supervisor.take_down()
+
+    @property
+    def prefect_ui_url(self) -> str:
+        return self._prefect_url.removesuffix("/api")
+
+    def _end_earlier_desk(self) -> None:
+        for part in reversed(_ORDER):
+            processes = marked_processes(self._settings.home, part)
+            if processes:
+                self._say(f"ending {part}, which an earlier desk left behind (pid {processes[0].pid})")
+                end(processes[:1], patience_seconds=20)
+                end(processes[1:], patience_seconds=1)
+
+    def _open_exchange(self) -> Mapping[str, str]:
+        exchange, remark = choose(self._settings.exchange)
+        self._say(remark)
+        found = {"MISSIONDESK_EXCHANGE": exchange.value}
+        if exchange is ExchangeChoice.SANDBOX:
+            port = free_port()
+            url = f"http://{LOOPBACK}:{port}"
+            options = ["--port", str(port), "--state", str(self._settings.home / "sandbox.json")]
+            if self._plan.candles is not None:
+                options += ["--candles", str(self._plan.candles)]
+            environment = for_parts(self._settings, self._prefect_url, found)
+            self._start(
+                SANDBOX,
+                ["-m", "missiondesk.exchanges.sandbox", *options],
+                environment,
+                is_ready=lambda: answers(f"{url}/0/public/Time", seconds=1),
+            )
+            found["MISSIONDESK_EXCHANGE_URL"] = url
+            self._file = self._file.model_copy(update={"exchange_url": url})
+        self._file = self._file.model_copy(update={"exchange": exchange.value})
+        return found
+
+    def _start_prefect(self, environment: Mapping[str, str]) -> None:
+        database = asyncpg_url(
+            self._settings.database_url.get_secret_value(), prefect_database(self._settings)
+        )
+        port = str(self._settings.prefect_port)
+        self._start(
+            PREFECT,
+            ["-m", "prefect", "server", "start", "--host", LOOPBACK, "--port", port],
+            {**environment, **for_prefect_server(self._settings, database)},
+            is_ready=lambda: answers(f"{self._prefect_url}/health", seconds=1),
+        )
+        self._file = self._file.model_copy(update={"prefect_api_url": self._prefect_url})
+        self._write_file()
+
+    def _set_up(self, environment: Mapping[str, str]) -> None:
+        step = self._part(SETUP, ["-m", "console.desk.setup"], environment, is_ready=lambda: True)
+        self._supervisor.run_through(step, seconds=300)
+
+    def _start_worker(self, environment: Mapping[str, str]) -> None:
+        name = f"desk on {socket.gethostname()}"
+        began = datetime.now(UTC)
+        self._start(
+            WORKER,
+            ["-m", "prefect", "worker", "start", "--pool", WORK_POOL, "--type", "prefork", "--name", name],
+            environment,
+            is_ready=lambda: prefect_api.worker_beats(self._prefect_url, WORK_POOL, name, since=began),
+        )
+
+    def _start(
+        self, name: str, arguments: list[str], environment: Mapping[str, str], is_ready: Ready
+    ) -> None:
+        part = self._part(name, arguments, environment, is_ready)
+        self._supervisor.bring_up(
+            part, ready_seconds=180, drain_seconds=_DRAIN_SECONDS.get(name, _DEFAULT_DRAIN_SECONDS)
+        )
+
+    def _part(
+        self, name: str, arguments: list[str], environment: Mapping[str, str], is_ready: Ready
+    ) -> ProcessPart:
+        return ProcessPart(name, [sys.executable, *arguments], self._settings.home, environment, is_ready)
+
+    def _write_file(self) -> None:
+        parts = {
+            part.name: ProcessIdentity.of(process)
+            for part in self._supervisor.parts
+            if (process := part.process()) is not None
+        }
+        self._file = self._file.model_copy(update={"parts": parts})
+        self._file.write(self._settings.home)

@@ -1,0 +1,119 @@
+"""What a desk is made of: processes that are launched, become ready, may die, and are stopped."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+
+from console.desk.log_files import last_lines
+from console.desk.processes import end, marked_processes, marks
+from missiondesk.store.embedded import EmbeddedPostgres
+
+
+class Part(Protocol):
+    """`process` is None before `launch` and after its end, whatever ended it."""
+
+    @property
+    def name(self) -> str: ...
+    def launch(self) -> None: ...
+    def is_ready(self) -> bool: ...
+    def process(self) -> psutil.Process | None: ...
+    def stop(self, patience_seconds: float) -> None: ...
+    def last_words(self) -> str: ...
+
+
+class PostgresPart:
+    """The embedded server; the one part that is taken over from an earlier desk instead of being replaced."""
+
+    name = "postgres"
+
+    def __init__(self, server: EmbeddedPostgres) -> None:
+        self._server = server
+
+    def launch(self) -> None:
+        self._server.start()
+
+    def is_ready(self) -> bool:
+        return self._server.process() is not None
+
+    def process(self) -> psutil.Process | None:
+        return self._server.process()
+
+    def stop(self, patience_seconds: float) -> None:
+        self._server.stop()
+
+    def last_words(self) -> str:
+        return last_lines(self._server.log)
+
+
+class ProcessPart:
+    """A program in a session of its own, so that a terminal's Ctrl-C does not reach it."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        home: Path,
+        environment: Mapping[str, str],
+        is_ready: Callable[[], bool],
+    ) -> None:
+        self._name = name
+        self._command = tuple(command)
+        self._home = home
+        self._environment = dict(environment) | dict(marks(home, name))
+        self._is_ready = is_ready
+        self._log = home / "logs" / f"{name}.log"
+        self._popen: subprocess.Popen[bytes] | None = None
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def launch(self) -> None:
+        """First ends what an earlier process of this part may have left behind."""
+        self._end_rest(patience_seconds=2)
+        with self._log.open("ab") as log:
+            self._popen = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._home,
+                env=self._environment,
+                start_new_session=True,
+            )
+
+    def is_ready(self) -> bool:
+        return self._is_ready()
+
+    def process(self) -> psutil.Process | None:
+        if self._popen is None or self._popen.poll() is not None:
+            return None
+        try:
+            return psutil.Process(self._popen.pid)
+        except psutil.NoSuchProcess:
+            return None
+
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return None if self._popen is None else self._popen.poll()
+
+    def stop(self, patience_seconds: float) -> None:
+        if self._popen is not None and self._popen.poll() is None:
+            self._popen.terminate()
+            try:
+                self._popen.wait(patience_seconds)
+            except subprocess.TimeoutExpired:
+                self._popen.kill()
+                self._popen.wait()
+        self._end_rest(patience_seconds=0)
+
+    def last_words(self) -> str:
+        return last_lines(self._log)
+
+    def _end_rest(self, patience_seconds: float) -> None:
+        end(marked_processes(self._home, self._name), patience_seconds)

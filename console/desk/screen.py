@@ -1,0 +1,48 @@
+"""What `up` shows: lines as things happen and, on a terminal, a live table of the Missions below them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+from sqlalchemy import Engine
+
+from console.mission_lines import mission_lines, mission_table
+from models.errors import DatabaseUnreachable
+
+
+class Screen:
+    """Writes to stdout. The table appears with `watch_missions` and is drawn anew by `refresh`."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._engine: Engine | None = None
+
+    def say(self, text: str) -> None:
+        self._console.print(Text(f"{datetime.now().astimezone():%H:%M:%S} {text}"))
+
+    def watch_missions(self, engine: Engine) -> None:
+        """Does nothing where stdout is no terminal."""
+        if self._console.is_terminal:
+            self._engine = engine
+            self._live.start()
+
+    def refresh(self) -> None:
+        if self._engine is None:
+            return
+        now = datetime.now(UTC)
+        try:
+            shown = mission_table(mission_lines(self._engine, now), now)
+        except DatabaseUnreachable as error:
+            self._live.update(Text(str(error), "red"), refresh=True)
+        else:
+            self._live.update(shown, refresh=True)
+
+    def end(self) -> None:
+        """Lines go on after the table is gone."""
+        if self._engine is not None:
+            self._live.stop()
+            self._engine = None

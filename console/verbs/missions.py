@@ -1,0 +1,40 @@
+"""The commands about Missions: list, run, log, restart."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+from rich.console import Console
+
+from console.mission_lines import mission_lines, mission_table
+from missiondesk.settings import Settings
+from missiondesk.store.database import connect
+from missiondesk.store.walks import Walks
+
+
+def list_missions(settings: Settings) -> None:
+    now = datetime.now(UTC)
+    lines = mission_lines(connect(settings.database_url.get_secret_value()), now)
+    if lines:
+        Console().print(mission_table(lines, now))
+    else:
+        click.echo("there are no Missions yet")
+
+
+def run_one_tick(name: str) -> bool:
+    """False when the run failed."""
+    from flows.mission import run_mission
+
+    outcome = run_mission(name)
+    click.echo(str(outcome))
+    return outcome.ending != "Failed"
+
+
+def restart_mission(settings: Settings, name: str) -> None:
+    engine = connect(settings.database_url.get_secret_value())
+    opened = Walks(engine).restart(name)
+    if opened is not None:
+        click.echo(f"{name} begins a fresh walk")
+    else:
+        click.echo(f"the present walk of {name} is ended; its next tick begins a fresh one, if it is enabled")
