@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from missiondesk.market.candles import CandleArrays, FloatArray, default_anchor, timeframe_milliseconds
+from missiondesk.market.candles import Candles, FloatArray, default_anchor, timeframe_milliseconds
 from models.errors import InputRefused
 
 _MOST_DECIMALS: Final = 12
@@ -23,15 +23,15 @@ class Aggregate:
     venue has no bar where nothing traded. Only the caller can know which, so none is left out here.
     """
 
-    candles: CandleArrays
+    candles: Candles
     missing: NDArray[np.int64]
 
-    def complete(self) -> CandleArrays:
+    def complete(self) -> Candles:
         """Only the candles that lack nothing."""
         return self.candles[self.missing == 0]
 
 
-def aggregate(candles: CandleArrays, timeframe: str, anchor: int | None = None) -> Aggregate:
+def aggregate(candles: Candles, timeframe: str, anchor: int | None = None) -> Aggregate:
     """Open of the first, highest high, lowest low, close of the last, sum of the volumes.
 
     anchor: an opening time (ms) on the higher grid, None for `default_anchor`. Volumes are added as the
@@ -46,7 +46,7 @@ def aggregate(candles: CandleArrays, timeframe: str, anchor: int | None = None) 
     bars = (candles.open_time - start) // length * length + start
     firsts = np.flatnonzero(np.diff(bars, prepend=bars[:1] - 1))
     counts = np.diff(firsts, append=len(candles))
-    higher = CandleArrays(
+    higher = Candles(
         bars[firsts],
         candles.open[firsts],
         np.maximum.reduceat(candles.high, firsts),

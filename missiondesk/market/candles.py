@@ -93,7 +93,7 @@ def expected_last_open(now: datetime, timeframe: str, anchor: int | None = None)
 
 
 @dataclass(frozen=True, eq=False)
-class CandleArrays:
+class Candles:
     """Candles of one market, oldest first, as equally long one-dimensional arrays.
 
     open_time: int64 ms UTC; open, high, low, close: float64 in quote units; volume: float64 in base units.
@@ -140,7 +140,7 @@ class CandleArrays:
         return InvalidCandles(f"{self.described} are not valid: {problem}")
 
     @classmethod
-    def from_rows(cls, rows: Iterable[Sequence[float]], timeframe: str, symbol: str = "") -> CandleArrays:
+    def from_rows(cls, rows: Iterable[Sequence[float]], timeframe: str, symbol: str = "") -> Candles:
         """From ccxt's rows [open time in ms, open, high, low, close, volume], oldest first."""
         rows = list(rows)
         times = np.array([int(row[0]) for row in rows], dtype=np.int64)
@@ -160,9 +160,9 @@ class CandleArrays:
     def __len__(self) -> int:
         return len(self.open_time)
 
-    def __getitem__(self, part: slice | NDArray[np.bool_]) -> CandleArrays:
+    def __getitem__(self, part: slice | NDArray[np.bool_]) -> Candles:
         """A part: a slice (views of the same memory) or a mask of the same length."""
-        return CandleArrays(
+        return Candles(
             self.open_time[part],
             self.open[part],
             self.high[part],
@@ -173,16 +173,16 @@ class CandleArrays:
             self.symbol,
         )
 
-    def closed_at(self, now: datetime) -> CandleArrays:
+    def closed_at(self, now: datetime) -> Candles:
         """The candles that are closed at `now`: opening + timeframe ≤ now."""
         last_opening = to_milliseconds(now) - self.milliseconds
         return self[: int(np.searchsorted(self.open_time, last_opening, side="right"))]
 
-    def followed_by(self, later: CandleArrays) -> CandleArrays:
+    def followed_by(self, later: Candles) -> Candles:
         """These candles and then `later`, of the same market and timeframe."""
         if later.timeframe != self.timeframe:
             raise self._invalid(f"they cannot be followed by {later.described}")
-        return CandleArrays(
+        return Candles(
             np.concatenate([self.open_time, later.open_time]),
             np.concatenate([self.open, later.open]),
             np.concatenate([self.high, later.high]),
@@ -199,6 +199,3 @@ class CandleArrays:
             return self.open_time
         grid = np.arange(self.open_time[0], self.open_time[-1], self.milliseconds, dtype=np.int64)
         return np.setdiff1d(grid, self.open_time, assume_unique=True)
-
-
-Candles = CandleArrays

@@ -30,13 +30,13 @@ from typing import Final
 
 import numpy as np
 
-from missiondesk.market.candles import CandleArrays, FloatArray
+from missiondesk.market.candles import Candles, FloatArray
 from missiondesk.market.talib_functions import TalibFunction, talib_functions, talib_outputs
 from missiondesk.market.windows import window_deviations, window_means
 from models.errors import InputRefused
 
 Parameters = Mapping[str, float]
-Compute = Callable[[CandleArrays], FloatArray]
+Compute = Callable[[Candles], FloatArray]
 
 _LONGEST: Final = 100_000
 
@@ -94,7 +94,7 @@ def names() -> list[str]:
 def _column(title: str) -> Definition:
     column = "close" if title == "price" else title
 
-    def values(candles: CandleArrays) -> FloatArray:
+    def values(candles: Candles) -> FloatArray:
         found: FloatArray = getattr(candles, column)
         return found
 
@@ -102,7 +102,7 @@ def _column(title: str) -> Definition:
 
 
 def _windowed(
-    title: str, defaults: Parameters, of_windows: Callable[[CandleArrays, int, Parameters], FloatArray]
+    title: str, defaults: Parameters, of_windows: Callable[[Candles, int, Parameters], FloatArray]
 ) -> Definition:
     """of_windows: (candles, length, parameters) → one value per full window."""
 
@@ -112,7 +112,7 @@ def _windowed(
             return Bound(lambda candles: candles.close, -1, recursive=False)
         before = np.full(length - 1, np.nan)
 
-        def compute(candles: CandleArrays) -> FloatArray:
+        def compute(candles: Candles) -> FloatArray:
             return np.concatenate([before, of_windows(candles, length, parameters)])
 
         return Bound(compute, length - 1, recursive=False)
@@ -121,7 +121,7 @@ def _windowed(
 
 
 def _band(title: str, side: int) -> Definition:
-    def of_windows(candles: CandleArrays, length: int, parameters: Parameters) -> FloatArray:
+    def of_windows(candles: Candles, length: int, parameters: Parameters) -> FloatArray:
         deviations = side * parameters["deviations"] * window_deviations(candles.close, length)
         return window_means(candles.close, length) + deviations
 
@@ -134,7 +134,7 @@ def _talib(
     output: int,
     words: Mapping[str, str],
     defaults: Parameters | None = None,
-    correct: Callable[[CandleArrays, FloatArray], FloatArray] | None = None,
+    correct: Callable[[Candles, FloatArray], FloatArray] | None = None,
 ) -> Definition:
     """words: our parameter name → TA-Lib's; defaults: where they differ from TA-Lib's."""
 
@@ -142,7 +142,7 @@ def _talib(
         own = {words[word]: value for word, value in parameters.items()}
         lookback = function.lookback(own)
 
-        def compute(candles: CandleArrays) -> FloatArray:
+        def compute(candles: Candles) -> FloatArray:
             values = function.compute(candles, own, output)
             return values if correct is None else correct(candles, values)
 
@@ -162,7 +162,7 @@ def _remembers(compute: Compute, lookback: int) -> bool:
     closes = 100 * np.exp(random.normal(0, 0.01, count).cumsum())
     opens = closes * np.exp(random.normal(0, 0.005, count))
     reach = np.exp(np.abs(random.normal(0, 0.005, (2, count))))
-    walk = CandleArrays(
+    walk = Candles(
         open_time=60_000 * np.arange(count),
         open=opens,
         high=np.maximum(opens, closes) * reach[0],
@@ -177,7 +177,7 @@ def _remembers(compute: Compute, lookback: int) -> bool:
     return not np.allclose(whole[ends.start :], alone, rtol=1e-6, atol=0, equal_nan=True)
 
 
-def _rsi_defined(candles: CandleArrays, values: FloatArray) -> FloatArray:
+def _rsi_defined(candles: Candles, values: FloatArray) -> FloatArray:
     """TA-Lib answers 0 both after nothing but losses and after no movement at all; the latter is no value."""
     still = np.maximum.accumulate(candles.close) == np.minimum.accumulate(candles.close)
     return np.where(still, np.nan, values)

@@ -26,7 +26,7 @@ from typing import Final
 
 import numpy as np
 
-from missiondesk.market.candles import CandleArrays, FloatArray
+from missiondesk.market.candles import Candles, FloatArray
 from missiondesk.market.definitions import Compute, definition, names
 from models.errors import InputRefused, RetryLater, TooFewCandles
 
@@ -78,7 +78,7 @@ def default_parameters(name: str) -> dict[str, float]:
     return dict(definition(name).defaults)
 
 
-def series(candles: CandleArrays, spec: Indicator) -> FloatArray:
+def series(candles: Candles, spec: Indicator) -> FloatArray:
     """The value at every candle, shape (n,), NaN where not reliable yet or undefined."""
     values = np.full(len(candles), np.nan)
     if len(candles) >= spec.needed:
@@ -87,7 +87,7 @@ def series(candles: CandleArrays, spec: Indicator) -> FloatArray:
     return values
 
 
-def value_at(candles: CandleArrays, spec: Indicator, offset: int = 0) -> float:
+def value_at(candles: Candles, spec: Indicator, offset: int = 0) -> float:
     """The value `offset` candles before the newest of `candles`, all of which have to be closed.
 
     Raises TooFewCandles, UndefinedIndicator, and InputRefused for a negative offset.

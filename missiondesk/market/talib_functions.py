@@ -11,7 +11,7 @@ import numpy as np
 import talib
 from talib import abstract as talib_abstract
 
-from missiondesk.market.candles import CandleArrays, FloatArray
+from missiondesk.market.candles import Candles, FloatArray
 
 # TA-Lib's stubs do not declare its introspection.
 _LIBRARY: Final[Any] = talib
@@ -32,7 +32,7 @@ class TalibFunction:
         """Candles before the first value; −1 when TA-Lib does not accept the parameters."""
         return int(_ABSTRACT.Function(self.name, **parameters).lookback)
 
-    def compute(self, candles: CandleArrays, parameters: Mapping[str, float], output: int) -> FloatArray:
+    def compute(self, candles: Candles, parameters: Mapping[str, float], output: int) -> FloatArray:
         """One output over all candles, float64; what stands before the lookback is not a value."""
         columns = (getattr(candles, column) for column in self.inputs)
         results = getattr(_LIBRARY, self.name)(*columns, **parameters)

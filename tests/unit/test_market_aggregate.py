@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from missiondesk.market.aggregate import aggregate
-from missiondesk.market.candles import THURSDAY, CandleArrays, timeframe_milliseconds
+from missiondesk.market.candles import THURSDAY, Candles, timeframe_milliseconds
 from models.errors import InputRefused
 
 COLUMNS = ("open", "high", "low", "close", "volume")
@@ -21,19 +21,19 @@ STEPS = [
 ]
 
 
-def minutes(*places: int, volume: float = 0.1) -> CandleArrays:
+def minutes(*places: int, volume: float = 0.1) -> Candles:
     """1-minute candles at the given minutes; open, high, low, close tell the place."""
     rows = [[60_000 * place, place + 1, place + 9, place - 9, place + 2, volume] for place in places]
-    return CandleArrays.from_rows(rows, "1m", "BTC/USD")
+    return Candles.from_rows(rows, "1m", "BTC/USD")
 
 
 @pytest.mark.parametrize(("lower", "higher"), STEPS)
 def test_bars_equal_those_the_venue_publishes(shared_data: Path, lower: str, higher: str) -> None:
     folder = shared_data / "ohlcv" / "binance_resample_ref"
 
-    def closed(timeframe: str) -> CandleArrays:
+    def closed(timeframe: str) -> Candles:
         table = np.loadtxt(folder / f"ETH-BTC_{timeframe}.csv.gz", delimiter=",", skiprows=1)
-        return CandleArrays.from_rows(table.tolist(), timeframe)[:-1]
+        return Candles.from_rows(table.tolist(), timeframe)[:-1]
 
     built, published = aggregate(closed(lower), higher).complete(), closed(higher)
     _, ours, theirs = np.intersect1d(built.open_time, published.open_time, return_indices=True)
@@ -63,7 +63,7 @@ def test_volumes_are_added_as_decimals() -> None:
 
 def test_weeks_follow_the_anchor() -> None:
     day = 86_400_000
-    days = CandleArrays.from_rows([[day * place, 1, 1, 1, 1, 1] for place in range(21)], "1d")
+    days = Candles.from_rows([[day * place, 1, 1, 1, 1, 1] for place in range(21)], "1d")
     assert aggregate(days, "1w").complete().open_time.tolist() == [4 * day, 11 * day]
     assert aggregate(days, "1w", THURSDAY).complete().open_time.tolist() == [0, 7 * day, 14 * day]
 
@@ -73,7 +73,7 @@ def test_no_candles_make_no_candles() -> None:
 
 
 def test_timeframes_that_do_not_fit_are_refused() -> None:
-    hours = CandleArrays.from_rows([[0, 1, 1, 1, 1, 1]], "2h")
+    hours = Candles.from_rows([[0, 1, 1, 1, 1, 1]], "2h")
     with pytest.raises(InputRefused, match="grids do not fit"):
         aggregate(hours, "3m")
     with pytest.raises(InputRefused, match="grids do not fit"):

@@ -14,7 +14,7 @@ from missiondesk.market.candles import (
     MONDAY,
     THURSDAY,
     TIMEFRAMES,
-    CandleArrays,
+    Candles,
     InvalidCandles,
     expected_last_open,
     opening_time,
@@ -28,10 +28,10 @@ HOUR = 3_600_000
 NOON = datetime(2024, 3, 6, 12, tzinfo=UTC)  # a Wednesday
 
 
-def hours(*places: int, start: datetime = NOON) -> CandleArrays:
+def hours(*places: int, start: datetime = NOON) -> Candles:
     """Hourly candles at the given hours after `start`, each with its place as price."""
     rows = [[to_milliseconds(start) + place * HOUR, *[float(place) + 1] * 5] for place in places]
-    return CandleArrays.from_rows(rows, "1h", "BTC/USD")
+    return Candles.from_rows(rows, "1h", "BTC/USD")
 
 
 def test_a_candle_counts_from_the_instant_it_closes() -> None:
@@ -68,13 +68,13 @@ def test_missing_bars_are_listed_and_not_invented() -> None:
 )
 def test_malformed_candles_are_refused(rows: list[list[float]], problem: str) -> None:
     with pytest.raises(InvalidCandles, match=problem):
-        CandleArrays.from_rows(rows, "1h")
+        Candles.from_rows(rows, "1h")
 
 
 def test_arrays_of_different_lengths_are_refused() -> None:
     ones = np.ones(2)
     with pytest.raises(InvalidCandles, match="volume has shape"):
-        CandleArrays(HOUR * np.arange(2), ones, ones, ones, ones, np.ones(3), "1h")
+        Candles(HOUR * np.arange(2), ones, ones, ones, ones, np.ones(3), "1h")
 
 
 def test_parts_and_joins_keep_the_market() -> None:
@@ -111,6 +111,6 @@ def test_the_expected_last_candle_is_the_newest_closed_one(now: datetime, timefr
 
 def test_recorded_candles_are_valid_and_their_gaps_are_known(shared_data: Path) -> None:
     table = np.loadtxt(shared_data / "ohlcv/kraken/BTC-USD_1h.csv.gz", delimiter=",", skiprows=1)
-    candles = CandleArrays.from_rows(table.tolist(), "1h", "BTC/USD")
+    candles = Candles.from_rows(table.tolist(), "1h", "BTC/USD")
     assert len(candles) == 61_339
     assert len(candles.missing_open_times()) == 10_856

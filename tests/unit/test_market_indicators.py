@@ -8,7 +8,7 @@ import talib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from missiondesk.market.candles import CandleArrays
+from missiondesk.market.candles import Candles
 from missiondesk.market.definitions import UnknownIndicator
 from missiondesk.market.indicators import (
     UndefinedIndicator,
@@ -44,11 +44,11 @@ SPEC_NAMES = [
 ]
 
 
-def walk(count: int, seed: int = 1) -> CandleArrays:
+def walk(count: int, seed: int = 1) -> Candles:
     random = np.random.default_rng(seed)
     closes = 30_000 * np.exp(random.normal(0, 0.01, count).cumsum())
     opens = closes * np.exp(random.normal(0, 0.005, count))
-    return CandleArrays(
+    return Candles(
         3_600_000 * np.arange(count),
         opens,
         np.maximum(opens, closes) * 1.002,
@@ -161,16 +161,16 @@ def test_defaults_are_listed() -> None:
 
 def test_an_rsi_without_movement_is_undefined() -> None:
     ones = np.ones(40)
-    flat = CandleArrays(60_000 * np.arange(40), ones, ones, ones, ones, ones, "1m")
+    flat = Candles(60_000 * np.arange(40), ones, ones, ones, ones, ones, "1m")
     with pytest.raises(UndefinedIndicator, match=r"RSI\(14\) has no value"):
         value_at(flat, indicator("rsi"))
-    falling = CandleArrays(60_000 * np.arange(40), ones, ones, ones, 50 - np.arange(40), ones, "1m")
+    falling = Candles(60_000 * np.arange(40), ones, ones, ones, 50 - np.arange(40), ones, "1m")
     assert value_at(falling, indicator("rsi")) == 0
 
 
 def test_a_tiny_price_has_the_same_rsi() -> None:
     candles = walk(60)
-    tiny = CandleArrays(
+    tiny = Candles(
         candles.open_time,
         *(column * 1e-13 for column in (candles.open, candles.high, candles.low, candles.close)),
         volume=candles.volume,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from missiondesk.market.candles import CandleArrays
+from missiondesk.market.candles import Candles
 from missiondesk.market.indicators import indicator, series, value_at
 
 Column = NDArray[np.float64]
@@ -36,11 +36,11 @@ def number(text: str | None) -> float:
         return float("nan")
 
 
-def daily(columns: dict[str, Column]) -> CandleArrays:
+def daily(columns: dict[str, Column]) -> Candles:
     """Candles from the columns there are; what a reference leaves out is filled with the close."""
     close = columns["close"]
     prices = (columns.get(name, close) for name in ("open", "high", "low"))
-    return CandleArrays(
+    return Candles(
         86_400_000 * np.arange(len(close)), *prices, close=close, volume=np.ones(len(close)), timeframe="1d"
     )
 
@@ -94,7 +94,7 @@ def test_values_that_jesse_asserts(shared_data: Path) -> None:
         if not known:
             continue
         time, opened, close, high, low, volume = np.array(candles[case["candles"][0]]).T
-        one_day = CandleArrays(86_400_000 * np.arange(len(time)), opened, high, low, close, volume, "1d")
+        one_day = Candles(86_400_000 * np.arange(len(time)), opened, high, low, close, volume, "1d")
         value = value_at(one_day, indicator(case["indicator"]))
         assert round(value, case["decimals"]) == case["expected"], case["test"]
         checked.add(case["indicator"])
