@@ -1,4 +1,4 @@
-"""Saving a Mission or a task: the row as it would be is validated as a whole before anything is written."""
+"""Saving a Mission, a task or an account: the whole row as it would be is validated before it is written."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Table, insert, null, select, update
 
+from models.account import Account
 from models.errors import InvalidRow, UnknownName
 from models.mission import Mission, MissionTask
 from models.tables import account, mission, task
@@ -30,12 +31,34 @@ def save_task(connection: Connection, fields: Mapping[str, Any], check: CheckTas
     return MissionTask.from_row(_write(connection, task, present, written))
 
 
+def save_account(connection: Connection, fields: Mapping[str, Any]) -> Account:
+    if "armed" in fields:
+        problem = f"expected arm or disarm to be used, got {fields['armed']!r}"
+        raise InvalidRow("account", fields.get("name"), [("armed", problem)])
+    present = _present_row(connection, account, fields)
+    saved = Account.from_row(_row_to_be(account, present, fields))
+    if saved.armed and (missing := limits_missing_to_arm(saved)):
+        problem = "expected a limit while the account is armed, got null"
+        raise InvalidRow("account", saved.name, [(limit, problem) for limit in missing])
+    return Account.from_row(_write(connection, account, present, fields))
+
+
+def limits_missing_to_arm(candidate: Account) -> list[str]:
+    """The limits without which no account trades live; the table refuses it too."""
+    needed = {
+        "max_order_notional": candidate.max_order_notional,
+        "max_daily_loss": candidate.max_daily_loss,
+    }
+    return [limit for limit, value in needed.items() if value is None]
+
+
 def _present_row(connection: Connection, table: Table, fields: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    column = table.c.id if "id" in fields else table.c.name
+    by_id = "id" in fields and "id" in table.c
+    column = table.c.id if by_id else table.c.name
     row = connection.execute(
         select(table).where(column == fields.get(column.name)).with_for_update()
     ).one_or_none()
-    if row is None and "id" in fields:
+    if row is None and by_id:
         raise UnknownName(table.name, fields["id"], connection.scalars(select(table.c.name)))
     return None if row is None else row._asdict()
 
@@ -83,5 +106,6 @@ def _write(
     values = {name: null() if value is None else value for name, value in fields.items() if name != "id"}
     if present is None:
         return connection.execute(insert(table).values(values).returning(table)).one()._asdict()
-    change = update(table).where(table.c.id == present["id"]).values(values).returning(table)
+    (key,) = table.primary_key.columns
+    change = update(table).where(key == present[key.name]).values(values).returning(table)
     return connection.execute(change).one()._asdict()
