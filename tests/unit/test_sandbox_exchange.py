@@ -171,7 +171,7 @@ def test_the_books_balance_whatever_is_traded(
             continue
         now += wait
         exchange.advance(now)
-        if cancels and exchange.order(order.id).status == "open":  # type: ignore[union-attr]
+        if cancels and exchange.orders[-1].status == "open":
             exchange.cancel(order.id, now)
     for order in exchange.orders:
         fills = [exchange.fill(fill_id) for fill_id in order.fills]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing, suppress
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
@@ -70,8 +71,6 @@ def main(
         raise click.ClickException(
             f"port {port} on 127.0.0.1: {problem.strerror}; give another --port"
         ) from None
-    listener.listen()
-    click.echo(f"{READY_LINE}http://127.0.0.1:{listener.getsockname()[1]}")
-    with listener:
-        sandbox.server().run([listener])
-    sandbox.close()
+    ready = f"{READY_LINE}http://127.0.0.1:{listener.getsockname()[1]}"
+    with listener, closing(sandbox), suppress(KeyboardInterrupt):
+        sandbox.server(on_start=lambda: click.echo(ready)).run([listener])

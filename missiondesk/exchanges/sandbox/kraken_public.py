@@ -149,6 +149,7 @@ class KrakenPublic:
 
     def _pair(self, pair: Pair) -> Any:
         halted = self._market.staging(pair.symbol).halted
+        margin = dict.fromkeys(("long_position_limit", "short_position_limit"), 80) if pair.leverages else {}
         return {
             "altname": pair.altname,
             "wsname": pair.wsname,
@@ -172,6 +173,7 @@ class KrakenPublic:
             "costmin": str(pair.cost_minimum),
             "tick_size": str(pair.tick),
             "status": "cancel_only" if halted else "online",
+            **margin,
         }
 
 

@@ -35,7 +35,7 @@ SANDBOX_SECRET = "c2FuZGJveC1zZWNyZXQ="
 
 Clock = Callable[[], datetime]
 
-_START_SECONDS = 20.0
+_PATIENCE = 20.0
 
 
 def utc_now() -> datetime:
@@ -79,8 +79,8 @@ class Sandbox:
         control = Control(self.exchange, self.faults, clock, self.recordings)
         self._app = Starlette(routes=[*rest.routes(), *control.routes()])
 
-    def server(self) -> uvicorn.Server:
-        """A uvicorn server of it, to be run with the sockets to listen on."""
+    def server(self, on_start: Callable[[], object]) -> uvicorn.Server:
+        """A uvicorn server of it, to be run with its sockets; calls `on_start` when it listens."""
         application = _Application(self._app)
         config = uvicorn.Config(
             application,
@@ -93,7 +93,7 @@ class Sandbox:
             timeout_keep_alive=60,
             timeout_graceful_shutdown=1,
         )
-        application.server = uvicorn.Server(config)
+        application.server = _Server(config, on_start)
         return application.server
 
     def close(self) -> None:
@@ -138,7 +138,8 @@ class SandboxServer:
     def __init__(self, port: int = 0, **settings: Any) -> None:
         self.sandbox = Sandbox(SandboxSettings(**settings))
         self._listener = listening_socket(port)
-        self._server = self.sandbox.server()
+        self._started = threading.Event()
+        self._server = self.sandbox.server(self._started.set)
         self._thread = threading.Thread(target=self._server.run, args=([self._listener],), daemon=True)
 
     @property
@@ -158,21 +159,29 @@ class SandboxServer:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        pause, waited = threading.Event(), 0.0
-        while not self._server.started:
-            if not self._thread.is_alive() or waited > _START_SECONDS:
-                raise RuntimeError(f"the sandbox did not start within {_START_SECONDS:.0f} s")
-            pause.wait(0.005)
-            waited += 0.005
+        if not self._started.wait(_PATIENCE):
+            raise RuntimeError(f"the sandbox did not start within {_PATIENCE:.0f} s")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.should_exit = True
-        self._thread.join(_START_SECONDS)
+        self._thread.join(_PATIENCE)
         self._listener.close()
         self.sandbox.close()
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens, and by then handles signals."""
+
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_start()
 
 
 class _Application:
