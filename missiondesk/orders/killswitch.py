@@ -47,10 +47,10 @@ class KillSwitch:
         self._settlement = Settlement(self._orders, venues, market, clock, patience)
 
     def halt(self, *, reduce_only: bool = False, keep_open: bool = False) -> Halted:
-        """Deny every new order from the moment this returns or raises, then cancel what rests on all accounts.
+        """Deny every new order from now on, then cancel what rests on all accounts.
 
-        `reduce_only` lets orders that reduce a position pass, and rest; `keep_open` leaves all that rests. An order
-        that could not be cancelled is in `unsettled`; halting again tries again.
+        `reduce_only` lets orders that reduce a position pass, and rest; `keep_open` leaves all that rests. An
+        order that could not be cancelled is in `unsettled`; halting again tries again.
         """
         self._orders.halt(reduce_only=reduce_only, at=self._clock())
         if keep_open:
