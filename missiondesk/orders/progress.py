@@ -19,7 +19,7 @@ def done(attempts: Sequence[Order]) -> OrderProgress:
     last = attempts[-1]
     tries = "" if len(attempts) == 1 else f" in {len(attempts)} orders"
     at = "" if average is None else f" at {_plain(average)}"
-    message = f"{_verb(last.side)} {filled:f} {last.symbol}{at}{tries}, {last.mode}"
+    message = f"{_verb(last.side)} {_plain(filled)} {last.symbol}{at}{tries}, {last.mode}"
     return OrderProgress(True, "FILLED", message, filled, average, last)
 
 
@@ -34,7 +34,7 @@ def not_done(attempts: Sequence[Order], absent_after: datetime) -> OrderProgress
 def describe(order: Order) -> str:
     """`buy 0.1 BTC/USD at 20000` or `… at market`."""
     price = "market" if order.price is None else _plain(order.price)
-    return f"{order.side} {order.amount:f} {order.symbol} at {price}"
+    return f"{order.side} {_plain(order.amount)} {order.symbol} at {price}"
 
 
 def _said(order: Order, absent_after: datetime) -> tuple[str, str]:
@@ -44,7 +44,7 @@ def _said(order: Order, absent_after: datetime) -> tuple[str, str]:
             number = f" as {order.exchange_order_id}" if order.exchange_order_id else ""
             return "OPEN", (
                 f"{describe(order)} rests at {order.exchange}{number}, "
-                f"{order.filled:f} of {order.amount:f} filled{because}"
+                f"{_plain(order.filled)} of {_plain(order.amount)} filled{because}"
             )
         case OrderStatus.SENT | OrderStatus.UNKNOWN | OrderStatus.INTENT:
             return "UNKNOWN", (
@@ -56,7 +56,7 @@ def _said(order: Order, absent_after: datetime) -> tuple[str, str]:
         case OrderStatus.REJECTED:
             return "REJECTED", f"{order.exchange} refused {describe(order)}{because}"
         case OrderStatus.CANCELLED:
-            return "CANCELLED", f"{describe(order)} ended with {order.filled:f} filled{because}"
+            return "CANCELLED", f"{describe(order)} ended with {_plain(order.filled)} filled{because}"
         case OrderStatus.FILLED:
             return "CANCELLED", f"{describe(order)} filled; the rest is ordered at the next tick"
         case _:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Select,
     and_,
     case,
+    cast,
     func,
     literal,
     or_,
@@ -239,7 +240,7 @@ def _book(account: str, mode: Mode) -> Select[Any]:
 
 
 def _chain_book(account: str, mode: Mode, mission_id: int, exchange: str, symbol: str) -> Select[Any]:
-    chain = select(literal(mission_id, BigInteger).label("id")).cte("chain", recursive=True)
+    chain = select(cast(literal(mission_id), BigInteger).label("id")).cte("chain", recursive=True)
     is_next = _mission.c.id == chain.c.id
     neighbour = case((is_next, _mission.c.next_mission_id), else_=_mission.c.id)
     chain = chain.union(select(neighbour).where(or_(is_next, _mission.c.next_mission_id == chain.c.id)))
