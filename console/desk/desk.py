@@ -101,7 +101,7 @@ class Desk:
         if exchange is ExchangeChoice.SANDBOX:
             port = free_port()
             url = f"http://{LOOPBACK}:{port}"
-            options = ["--port", str(port), "--state", str(self._settings.home / "sandbox.json")]
+            options = ["--port", str(port), "--state", str(self._settings.home / "sandbox.db")]
             if self._plan.candles is not None:
                 options += ["--candles", str(self._plan.candles)]
             environment = for_parts(self._settings, self._prefect_url, found)
@@ -141,7 +141,7 @@ class Desk:
             WORKER,
             ["-m", "prefect", "worker", "start", "--pool", WORK_POOL, "--type", "prefork", "--name", name],
             environment,
-            is_ready=lambda: prefect_api.worker_beats(self._prefect_url, WORK_POOL, name, since=began),
+            is_ready=lambda: name in prefect_api.workers_since(self._prefect_url, WORK_POOL, began),
         )
 
     def _start(

@@ -7,14 +7,14 @@ import urllib.request
 
 from missiondesk.settings import ExchangeChoice
 
-_KRAKEN_CLOCK = "https://api.kraken.com/0/public/Time"
+KRAKEN_CLOCK = "https://api.kraken.com/0/public/Time"
 
 
 def choose(wanted: ExchangeChoice | None) -> tuple[ExchangeChoice, str]:
     """The exchange, and what to say about the choice."""
     if wanted is not None:
         return wanted, f"prices come from {'Kraken' if wanted is ExchangeChoice.KRAKEN else 'the sandbox'}"
-    if answers(_KRAKEN_CLOCK, seconds=5):
+    if answers(KRAKEN_CLOCK, seconds=5):
         return ExchangeChoice.KRAKEN, "prices come from Kraken"
     return (
         ExchangeChoice.SANDBOX,

@@ -88,7 +88,10 @@ class ProcessPart:
             )
 
     def is_ready(self) -> bool:
-        return self._is_ready()
+        try:
+            return self._is_ready()
+        except (OSError, ValueError):  # what it is asked through is not there yet
+            return False
 
     def process(self) -> psutil.Process | None:
         if self._popen is None or self._popen.poll() is not None:

@@ -9,20 +9,23 @@ from typing import Any
 from urllib.parse import quote
 
 
-def worker_beats(api_url: str, work_pool: str, worker: str, since: datetime) -> bool:
-    """Whether that worker has reported to the server after `since`."""
-    try:
-        workers = _post(f"{api_url}/work_pools/{quote(work_pool)}/workers/filter", {})
-    except (OSError, ValueError):
-        return False
-    return any(
-        found["name"] == worker and datetime.fromisoformat(found["last_heartbeat_time"]) >= since
+def workers_since(api_url: str, work_pool: str, since: datetime) -> set[str]:
+    """The names of the workers of that pool that have reported after `since`. Raises OSError."""
+    workers = _ask(f"{api_url}/work_pools/{quote(work_pool)}/workers/filter", {})
+    return {
+        found["name"]
         for found in workers
-        if found["last_heartbeat_time"] is not None
-    )
+        if (beat := found["last_heartbeat_time"]) is not None and datetime.fromisoformat(beat) >= since
+    }
 
 
-def _post(url: str, body: dict[str, Any]) -> Any:
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+def work_pool_type(api_url: str, work_pool: str) -> str:
+    """Raises OSError, also for a pool that does not exist."""
+    return str(_ask(f"{api_url}/work_pools/{quote(work_pool)}")["type"])
+
+
+def _ask(url: str, body: dict[str, Any] | None = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=5) as response:
         return json.load(response)

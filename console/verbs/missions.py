@@ -10,6 +10,7 @@ from rich.console import Console
 from console.mission_lines import mission_lines, mission_table
 from missiondesk.settings import Settings
 from missiondesk.store.database import connect
+from missiondesk.store.results import Results
 from missiondesk.store.walks import Walks
 
 
@@ -38,3 +39,13 @@ def restart_mission(settings: Settings, name: str) -> None:
         click.echo(f"{name} begins a fresh walk")
     else:
         click.echo(f"the present walk of {name} is ended; its next tick begins a fresh one, if it is enabled")
+
+
+def show_log(settings: Settings, name: str, lines: int) -> None:
+    page = Results(connect(settings.database_url.get_secret_value())).page(name, lines)
+    for logged in reversed(page):
+        result = logged.result
+        place = "target" if result.task_index is None else f"step {result.task_index + 1}"
+        click.echo(f"{result.logged_at:%Y-%m-%d %H:%M:%S}  {place:<8} {result.task_name}: {result}")
+    if not page:
+        click.echo(f"{name} has logged nothing yet")

@@ -1,0 +1,120 @@
+"""A whole desk as its user starts it, in a home of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from console.desk.processes import end, marked_processes
+from missiondesk.store.embedded import EmbeddedPostgres
+
+PROGRAM = str(Path(sys.executable).with_name("missiondesk"))
+UP_SECONDS = 150.0
+
+
+def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
+    """What `condition` gives once it is true; fails after that time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.1)
+
+
+class RunningDesk:
+    """`missiondesk up` with these options; its output is in `said`."""
+
+    def __init__(self, home: Path, prefect_port: int, environment: Mapping[str, str] = {}) -> None:
+        self.home = home
+        self.prefect_port = prefect_port
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("MISSIONDESK", "PREFECT"))
+        }
+        self.environment = {**inherited, "MISSIONDESK_HOME": str(home), **environment}
+        self._output = home.with_name(home.name + ".out")
+        self._popen: subprocess.Popen[bytes] | None = None
+
+    def start(self, *options: str) -> None:
+        """Returns at once; `wait_until_up` waits."""
+        chosen = options or ("--exchange", "sandbox")
+        with self._output.open("ab") as output:
+            self._popen = subprocess.Popen(
+                [PROGRAM, "up", "--prefect-port", str(self.prefect_port), *chosen],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=self.environment,
+                start_new_session=True,
+            )
+
+    def wait_until_up(self) -> None:
+        def up_or_ended() -> bool:
+            assert self._popen is not None and self._popen.poll() is None, self.said
+            return "the desk is up" in self.said
+
+        wait_for(up_or_ended, UP_SECONDS, f"the desk is up\n{self.said}")
+
+    @property
+    def said(self) -> str:
+        return self._output.read_text() if self._output.exists() else ""
+
+    def forget_what_was_said(self) -> None:
+        self._output.write_text("")
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Another `missiondesk` command in the same home."""
+        return subprocess.run(
+            [PROGRAM, *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=self.environment,
+            timeout=120,
+            check=False,
+        )
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.command("status", "--json").stdout)
+        return found
+
+    def pid(self, part: str) -> int:
+        found = wait_for(lambda: self.status()["pids"].get(part), 60, f"{part} has a pid")
+        return int(found)
+
+    def interrupt(self, seconds: float = 90) -> int:
+        """Ctrl-C in its terminal: the signal reaches its whole process group. The exit code."""
+        assert self._popen is not None
+        os.killpg(self._popen.pid, signal.SIGINT)
+        return self._popen.wait(seconds)
+
+    def kill(self) -> None:
+        """kill -9 of `up` itself; what it started goes on."""
+        assert self._popen is not None
+        self._popen.kill()
+        self._popen.wait()
+
+    def processes(self) -> list[psutil.Process]:
+        """All that belong to it but `up` itself."""
+        postgres = EmbeddedPostgres(self.home).process()
+        return marked_processes(self.home) + ([postgres] if postgres is not None else [])
+
+    def clean_up(self) -> None:
+        """Whatever state the test left it in."""
+        if self._popen is not None and self._popen.poll() is None:
+            self.kill()
+        end(marked_processes(self.home), patience_seconds=0)
+        EmbeddedPostgres(self.home).stop()
+        self._output.unlink(missing_ok=True)

@@ -1,0 +1,87 @@
+"""Desks that were killed, interrupted or told nonsense: the next start needs no cleaning up by hand."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from missiondesk.store.administration import session
+from tests.acceptance.running_desk import RunningDesk, wait_for
+
+pytestmark = [pytest.mark.desk, pytest.mark.xdist_group("desk"), pytest.mark.timeout(600)]
+
+NewDesk = Callable[[], RunningDesk]
+
+
+def test_after_a_kill_of_up_the_next_one_takes_over(new_desk: NewDesk) -> None:
+    desk = new_desk()
+    desk.start()
+    desk.wait_until_up()
+    postgres = desk.pid("postgres")
+    orphans = [process for process in desk.processes() if process.pid != postgres]
+    with session(desk.status()["database_url"]) as connected:
+        connected.execute("INSERT INTO condition (name, valid) VALUES ('kept', true)")
+    desk.kill()
+    assert desk.command("status").returncode == 3
+    assert all(process.is_running() for process in orphans), "they go on until somebody ends them"
+
+    desk.forget_what_was_said()
+    desk.start()
+    desk.wait_until_up()
+    assert desk.pid("postgres") == postgres, "the database server is taken over"
+    assert not [process for process in orphans if process.is_running()], "the others are ended"
+    with session(desk.status()["database_url"]) as connected:
+        connected.execute("SELECT valid FROM condition WHERE name = 'kept'")
+        assert connected.fetchone() == (True,)
+    assert desk.interrupt() == 0
+    assert desk.processes() == []
+
+
+def test_after_a_kill_of_everything_at_once_it_starts_again(new_desk: NewDesk) -> None:
+    desk = new_desk()
+    desk.start()
+    desk.wait_until_up()
+    everything = desk.processes()
+    desk.kill()
+    for process in everything:
+        process.kill()
+    psutil.wait_procs(everything, timeout=10)
+    desk.forget_what_was_said()
+    desk.start()
+    desk.wait_until_up()
+    assert desk.interrupt() == 0
+
+
+@pytest.mark.parametrize("milestone", ["postgres is ready", "sandbox is ready", "prefect is ready"])
+def test_ctrl_c_while_it_comes_up_leaves_nothing_behind(new_desk: NewDesk, milestone: str) -> None:
+    desk = new_desk()
+    desk.start()
+    wait_for(lambda: milestone in desk.said, 90, desk.said)
+    assert desk.interrupt() == 0
+    assert desk.processes() == []
+    assert not (desk.home / "desk.json").exists()
+
+
+def test_a_kill_while_it_comes_up_does_not_matter(new_desk: NewDesk) -> None:
+    desk = new_desk()
+    for milestone in ("postgres is ready", "prefect is ready"):
+        desk.start()
+        wait_for(lambda milestone=milestone: milestone in desk.said, 90, desk.said)
+        desk.kill()
+        desk.forget_what_was_said()
+    desk.start()
+    desk.wait_until_up()
+    assert desk.interrupt() == 0
+
+
+def test_sigterm_stops_it_like_ctrl_c(new_desk: NewDesk) -> None:
+    desk = new_desk()
+    desk.start()
+    wait_for(lambda: "sandbox is ready" in desk.said, 90, desk.said)
+    os.kill(desk.status()["pids"]["desk"], signal.SIGTERM)
+    wait_for(lambda: "the desk is down" in desk.said, 60, desk.said)
+    assert desk.processes() == []
