@@ -44,5 +44,7 @@ class DeploymentSpec:
     @property
     def hash(self) -> str:
         """The same for specs that are equal, in any process."""
-        text = json.dumps(self.as_json(), sort_keys=True, separators=(",", ":"))
+        by_slug = sorted(self.schedules, key=lambda schedule: schedule.slug)
+        ordered = {**self.as_json(), "schedules": [asdict(schedule) for schedule in by_slug]}
+        text = json.dumps(ordered, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

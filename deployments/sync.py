@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
-from prefect.flows import load_flow_from_entrypoint
+from prefect.flows import Flow, load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 from sqlalchemy import Engine
 
@@ -87,5 +87,5 @@ def _recorder(store: Deployments) -> Callable[[DeploymentSpec, UUID], None]:
 
 @cache
 def _parameter_schema(entrypoint: str) -> dict[str, Any]:
-    flow = load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
+    flow: Flow[..., Any] = load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
     return parameter_schema(flow).model_dump_for_openapi()

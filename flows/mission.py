@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from prefect import flow
 from prefect.client.orchestration import get_client
@@ -55,11 +56,11 @@ def run_mission(mission: str | int) -> TickOutcome:
     """
     name = desk_of_this_process().missions.get(mission).name
     with desk_api(desk_of_this_process().settings):
-        state = mission_flow.with_options(name=name)(name, return_state=True)
+        state: State[Any] = mission_flow.with_options(name=name)(name, return_state=True)
     outcome = state.result(raise_on_failure=False)
-    if not isinstance(outcome, TickOutcome):
-        raise outcome
-    return outcome
+    if isinstance(outcome, TickOutcome):
+        return outcome
+    raise outcome
 
 
 def _this_flow_run() -> FlowRun:

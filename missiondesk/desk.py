@@ -12,7 +12,7 @@ from missiondesk.exchanges.market_data import LiveMarkets
 from missiondesk.exchanges.open import open_exchange
 from missiondesk.exchanges.paper import PaperExchange
 from missiondesk.exchanges.port import Exchange, MarketData, Trading
-from missiondesk.orders.gateway import OrderGateway
+from missiondesk.orders.gateway import OrderGateway, utc_now
 from missiondesk.settings import ExchangeChoice, Settings
 from missiondesk.store.accounts import Accounts
 from missiondesk.store.conditions import Conditions
@@ -79,7 +79,7 @@ class Desk:
     def _trading(self, account: Account, mode: Mode) -> Trading:
         if mode == "live":
             return self._private(account.name, self.exchange_of(account), account.credentials)
-        return PaperExchange(self.engine, account, self._public(self.exchange_of(account)))
+        return PaperExchange(self.engine, account, self._public(self.exchange_of(account)), utc_now)
 
     def _open_public(self, exchange: str) -> MarketData:
         return open_exchange(exchange, self.settings)

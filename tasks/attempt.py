@@ -11,7 +11,6 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.context import TaskRunContext
-from prefect.utilities.annotations import quote
 
 from missiondesk.market.candles import expected_last_open
 from missiondesk.templates.context import Context
@@ -19,6 +18,7 @@ from missiondesk.templates.registry import find
 from missiondesk.templates.run import try_template
 from models.mission import MissionTask
 from models.result import Verdict
+from tasks.arguments import untouched
 
 
 @task(persist_result=False, cache_policy=NO_CACHE, log_prints=False)
@@ -50,22 +50,18 @@ def attempt_as_task_run(mission_task: MissionTask, context: Context) -> Verdict:
             "result_serializer": "json",
         }
     run = attempt.with_options(**options)
-    return Verdict(**run(quote(mission_task), quote(context)))
+    return Verdict(**run(untouched(mission_task), untouched(context)))
 
 
 def _cache_key(run: TaskRunContext, arguments: Mapping[str, Any]) -> str:
     """The same for every Mission that asks the same of the same closed candles; a hash, never raw text."""
-    mission_task, context = _plain(arguments["mission_task"]), _plain(arguments["context"])
+    mission_task, context = arguments["mission_task"], arguments["context"]
     bars = {
         timeframe: expected_last_open(context.now, timeframe)
         for timeframe in _timeframes(mission_task.params)
     }
     question = [mission_task.template, mission_task.params, context.exchange, bars]
     return hashlib.sha256(json.dumps(question, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    return value.unquote() if isinstance(value, quote) else value
 
 
 def _timeframes(params: Any) -> Iterator[str]:

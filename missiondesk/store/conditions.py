@@ -24,7 +24,11 @@ class Conditions:
             # The update that changes nothing makes a row that came up meanwhile answer too.
             created = insert(condition).values(name=name, valid=False)
             unchanged = created.on_conflict_do_update(index_elements=["name"], set_={"name": name})
-            return connection.execute(unchanged.returning(condition.c.valid)).scalar_one()
+            return bool(connection.scalar(unchanged.returning(condition.c.valid)))
+
+    def exists(self, name: str) -> bool:
+        with self._engine.connect() as connection:
+            return connection.scalar(select(condition.c.name).where(condition.c.name == name)) is not None
 
     def write(self, name: str, valid: bool) -> None:
         """Raises InputRefused for the two built-in ones, whose names say what they are."""

@@ -31,17 +31,17 @@ def scheduled_missions(
     if mission_ids is not None:
         wanted = wanted.where(tables.mission.c.id.in_(list(mission_ids)))
     with engine.connect() as connection:
-        missions = connection.execute(wanted).mappings().all()
+        missions = [dict(row) for row in connection.execute(wanted).mappings()]
         ids = [row["id"] for row in missions]
         opened = connection.execute(
             select(tables.missionary).where(
                 tables.missionary.c.ended_at.is_(None), tables.missionary.c.mission_id.in_(ids)
             )
         ).mappings()
-        missionaries = {row["mission_id"]: row for row in opened}
+        missionaries: dict[int, Mapping[str, Any]] = {row["mission_id"]: dict(row) for row in opened}
         task_ids = _task_ids([*missions, *missionaries.values()])
         steps = connection.execute(select(tables.task).where(tables.task.c.id.in_(task_ids))).mappings()
-        tasks = {row["id"]: row for row in steps}
+        tasks: dict[int, Mapping[str, Any]] = {row["id"]: dict(row) for row in steps}
     valid: list[ScheduledMission] = []
     invalid: dict[int, InvalidRow] = {}
     for row in missions:

@@ -9,7 +9,7 @@ from datetime import datetime
 from missiondesk.engine.walk import Answer, Step
 from missiondesk.store.walks import Walks
 from missiondesk.templates.context import Context
-from missiondesk.templates.guards import evaluate_guard, evaluate_precondition
+from missiondesk.templates.guards import evaluate_guard, evaluate_precondition, guard_subject
 from missiondesk.templates.registry import find
 from models.errors import LeaseLost
 from models.mission import MissionTask
@@ -58,8 +58,8 @@ class LiveGround:
         self.broken: list[StepBroke] = []
 
     def ask_guard(self, step: Step, name: str) -> Answer:
-        named = self._tasks_by_name.get(name.removeprefix("!"))
-        return evaluate_guard(name, self._context_of(step), named)
+        subject, _ = guard_subject(name)
+        return evaluate_guard(name, self._context_of(step), self._tasks_by_name.get(subject))
 
     def ask_precondition(self, step: Step, name: str) -> Answer:
         return evaluate_precondition(name, self._context_of(step))
