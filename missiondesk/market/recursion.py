@@ -7,7 +7,7 @@ Every recursive indicator here (EMA, and Wilder's means in RSI, ATR and ADX) is 
 
 with weight 2 / (length + 1) for an EMA and 1 / length for Wilder. TA-Lib writes Wilder's step as
 (value · (length − 1) + input) / length, and sums of directional movement as value − value / length + input;
-those are the same values up to rounding (measured: 1e-13 relative).
+those are the same values up to rounding (below 1e-12 over 60,000 real candles).
 
 The loop runs over time and NumPy over the series, so 500 markets cost little more than one, and since each
 series sees the same IEEE operations in the same order however its candles are split, continuing from a stored
