@@ -40,10 +40,12 @@ class Smoothing:
 
 
 def exponential(length: int, start: int = 0) -> Smoothing:
+    """An EMA over `length` candles."""
     return Smoothing(start, length, 2 / (length + 1))
 
 
 def wilder(length: int, start: int = 0) -> Smoothing:
+    """Wilder's mean over `length` candles."""
     return Smoothing(start, length, 1 / length)
 
 
