@@ -25,7 +25,7 @@ class ExitParams(CloseParams):
 
 @template("stop_loss", kind="trade")
 def stop_loss(context: Context, params: ExitParams) -> Verdict:
-    """Closes the position once it has lost `percent` of its entry price; first sets `condition` true, if named.
+    """Closes the position once it has lost `percent` of its entry; sets `condition` true first, if named.
 
     No position: not passed.
     """
@@ -34,7 +34,7 @@ def stop_loss(context: Context, params: ExitParams) -> Verdict:
 
 @template("take_profit", kind="trade")
 def take_profit(context: Context, params: ExitParams) -> Verdict:
-    """Closes the position once it has gained `percent` of its entry price; first sets `condition` true, if named.
+    """Closes the position once it has gained `percent` of its entry; sets `condition` true first, if named.
 
     No position: not passed.
     """

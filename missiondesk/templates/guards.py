@@ -47,7 +47,7 @@ def evaluate_guard(guard: str, context: Context, task_named: MissionTask | None)
             f"rename the Task, or remove the Condition"
         )
     asked = replace(context, task_id=task_named.id, task=task_named.name)
-    return _answer(f"Task {name}", needed, try_template(asked, task_named))
+    return _answer(f"Task {name}:", needed, try_template(asked, task_named))
 
 
 def evaluate_precondition(can_run: str, context: Context) -> Answer:
@@ -58,7 +58,7 @@ def evaluate_precondition(can_run: str, context: Context) -> Answer:
     check = find_check(name)
     if check is None:
         return _of_condition(name, needed, context)
-    return _answer(f"check {name}", needed, check(context))
+    return _answer(f"check {name}:", needed, check(context))
 
 
 def check_guard_task(guard: str, task: MissionTask) -> None:
@@ -79,10 +79,11 @@ def _blank(guard: str) -> Answer:
 
 def _of_condition(name: str, needed: bool, context: Context) -> Answer:
     valid = _BUILT_IN[name] if name in _BUILT_IN else context.conditions.read(name)
-    return _answer(f"Condition {name}", needed, Verdict(valid, RULE_CONDITION, "true" if valid else "false"))
+    told = Verdict(valid, RULE_CONDITION, "is true" if valid else "is false")
+    return _answer(f"Condition {name}", needed, told)
 
 
 def _answer(subject: str, needed: bool, verdict: Verdict) -> Answer:
     yes = verdict.rule not in UNDECIDED_RULES and verdict.passed is needed
-    wanted = "" if needed else ", needs the opposite"
-    return Answer(yes, verdict.rule, f"{subject}: {verdict.msg}{wanted}")
+    wanted = "" if needed else ", and its opposite is needed"
+    return Answer(yes, verdict.rule, f"{subject} {verdict.msg}{wanted}")

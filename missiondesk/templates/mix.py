@@ -23,11 +23,11 @@ from models.result import Verdict
 
 
 class MembersParams(MixParams):
-    tasks: tuple[Member, ...] = Field(min_length=1, description="Members: each a template with its params")
+    tasks: list[Member] = Field(min_length=1, description="Members: each a template with its params")
 
     @property
     def members(self) -> tuple[Member, ...]:
-        return self.tasks
+        return tuple(self.tasks)
 
 
 class NotParams(MixParams):
@@ -68,6 +68,8 @@ def any_of(context: Context, params: MembersParams) -> Verdict:
         try:
             asked.append(params.members[index].answer(context.member(index)))
         except Undecided as error:
+            if _has_traded(context, params, index):
+                raise
             undecided = undecided or error
             continue
         if asked[-1].passed or _has_traded(context, params, index):
@@ -79,7 +81,7 @@ def any_of(context: Context, params: MembersParams) -> Verdict:
 
 @template("sequence", kind="mix")
 def sequence(context: Context, params: MembersParams) -> Verdict:
-    """Passes its members one after the other, over as many ticks as it takes; none is asked again once passed."""
+    """Passes its members one after the other, over as many ticks as it takes; asks no passed one again."""
     verdict = Verdict(True, "SEQUENCE", "every member had passed before")
     for index, member in enumerate(params.members):
         place = context.member(index)

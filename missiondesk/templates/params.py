@@ -74,6 +74,8 @@ def _expectation(detail: Any) -> str:
         return text.removeprefix("Value error, ")
     if detail["type"] == "missing":
         return "expected a value, got none"
+    if detail["type"] == "too_short":
+        return f"expected at least {detail['ctx']['min_length']}, got {detail['ctx']['actual_length']}"
     if text.startswith("Input should be "):
         text = "expected " + text.removeprefix("Input should be ")
     shown = repr(detail["input"])

@@ -47,7 +47,7 @@ class BandBreakParams(TradeParams):
 
 @template("buy_on_lower_band_break", kind="mix", effect="order")
 def buy_on_lower_band_break(context: Context, params: BandBreakParams) -> Verdict:
-    """Buys when the price breaks the lower Bollinger band and the volume is above the mean of the last three."""
+    """Buys when the price breaks the lower Bollinger band, with a volume above the mean of the last three."""
     return _trade_once(
         context,
         params,

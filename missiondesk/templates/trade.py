@@ -134,7 +134,7 @@ def long(context: Context, params: LeveragedParams) -> Verdict:
 
 @template("short", kind="trade")
 def short(context: Context, params: LeveragedParams) -> Verdict:
-    """Opens or enlarges a short position; percent is of the free margin × leverage. Denied on spot markets."""
+    """Opens or enlarges a short position; percent is of free margin × leverage. Denied on a spot market."""
     # A leverage, be it 1, asks for a contract market: what is sold on a spot market is sold, not short.
     return work(context, params, "sell", price=params.price, leverage=params.leverage or Decimal(1))
 
