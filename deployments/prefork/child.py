@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
@@ -54,10 +54,10 @@ class Child:
         signal.signal(signal.SIGUSR2, self._on_cancel)
         self._heed_only_the_worker()
         threading.Thread(target=self._listen, name="orders", daemon=True).start()
-        with engine_for_many_runs(), SyncClientContext.get_or_create():
+        with engine_for_many_runs(), ExitStack() as connections:
             self._connection.send(Ready())
             while isinstance(order := self._orders.get(), RunFlow):
-                ended = self._run(order)
+                ended = self._run(order, connections)
                 self._heed_only_the_worker()
                 if ended.leaving:
                     send_logs_and_events(SECONDS_TO_SEND_LOGS)
@@ -92,11 +92,13 @@ class Child:
             self._to_cancel = None
             cancel_present_run()
 
-    def _run(self, order: RunFlow) -> Ended:
+    def _run(self, order: RunFlow, connections: ExitStack) -> Ended:
         self._runs_left -= 1
         settled, problem, fit = False, None, True
         self._present = order.flow_run_id
         try:
+            if SyncClientContext.get() is None:
+                connections.enter_context(SyncClientContext.get_or_create())
             with _surroundings(order):
                 state = self._run_flow(order)
             settled = state.is_final() or state.is_paused() or state.is_scheduled()

@@ -44,6 +44,7 @@ class ChildProcess:
         self._ready: asyncio.Future[None] = asyncio.Future()
         self._ending: asyncio.Future[Ended | Died] | None = None
         self._present: UUID | None = None
+        self._cancelling = False
         self._killed_because: str | None = None
         self.gone = asyncio.Event()
         self.leaving = False
@@ -72,7 +73,7 @@ class ChildProcess:
         loop = asyncio.get_running_loop()
         if self.gone.is_set():
             return Died(self.how_it_died)
-        self._present, self._ending = order.flow_run_id, loop.create_future()
+        self._present, self._ending, self._cancelling = order.flow_run_id, loop.create_future(), False
         deadline = loop.call_later(
             timeout_seconds, self.kill, f"it ran longer than timeout_seconds={timeout_seconds:g}"
         )
@@ -92,6 +93,10 @@ class ChildProcess:
         """
         if self._present != flow_run_id:
             return False
+        if self._cancelling:
+            # Prefect's engine sets Cancelling again on its way to Cancelled, which is heard here, too.
+            return True
+        self._cancelling = True
         self._send(Cancel(flow_run_id))
         asyncio.get_running_loop().call_later(SECONDS_TO_CANCEL, self._kill_if_still, flow_run_id)
         return True
@@ -182,4 +187,4 @@ def explain_exit(code: int | None) -> str:
         case _ if code < 0:
             return f"was ended by {signal.Signals(-code).name}"
         case _:
-            return f"exited with code {code} in the middle of the run"
+            return f"exited with code {code}"

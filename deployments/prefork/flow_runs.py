@@ -23,6 +23,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.responses import SetStateStatus, WorkerFlowRunResponse
 from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Completed, Crashed, Failed, Pending, Scheduled
 
 PAGE = 200  # what the API answers at the most
@@ -71,7 +72,15 @@ class FlowRuns:
 
     async def claim(self, flow_run_id: UUID) -> bool:
         """Make the run this worker's own; False when it is no longer there to take."""
-        return await self._move_scheduled(flow_run_id, Pending(message=self._claim_message))
+        # When the answer to a claim is lost, Prefect's client repeats it and finds the run taken: by us.
+        return await self._move_scheduled(
+            flow_run_id, Pending(message=self._claim_message)
+        ) or await self.is_claimed(flow_run_id)
+
+    async def is_claimed(self, flow_run_id: UUID) -> bool:
+        """Whether this worker holds the run and it has not begun."""
+        state = await self._state(flow_run_id)
+        return state is not None and state.is_pending() and state.message == self._claim_message
 
     async def skip(self, flow_run_id: UUID, reason: str) -> bool:
         """End a run that was not started; False when it is no longer there to skip."""
@@ -97,7 +106,7 @@ class FlowRuns:
         return any(result["status"] == SetStateStatus.ACCEPT for result in response.json()["results"])
 
     async def give_back(self, flow_run: FlowRun) -> None:
-        """Let a claimed run that was never started be claimed again, for the time it was scheduled for."""
+        """Let a claimed run that never began be claimed again, for the time it was scheduled for."""
         due = flow_run.next_scheduled_start_time or flow_run.expected_start_time or datetime.now(UTC)
         await self._client.set_flow_run_state(flow_run.id, Scheduled(scheduled_time=due))
 
@@ -106,7 +115,7 @@ class FlowRuns:
 
         Cancelled when that was asked for, else Crashed; its subflows ran in the same process and end with it.
         """
-        state = (await self._client.read_flow_run(flow_run_id)).state
+        state = await self._state(flow_run_id)
         if state is None or state.type not in UNFINISHED:
             return
         end = Cancelled if state.is_cancelling() else Crashed
@@ -142,6 +151,12 @@ class FlowRuns:
             found.extend([(flow_run, await self._claimed_by(flow_run)) for flow_run in page])
             if len(page) < PAGE:
                 return found
+
+    async def _state(self, flow_run_id: UUID) -> State[Any] | None:
+        try:
+            return (await self._client.read_flow_run(flow_run_id)).state
+        except ObjectNotFound:
+            return None
 
     async def _claimed_by(self, flow_run: FlowRun) -> str | None:
         claims = (

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 import httpx
+from prefect.client.schemas.objects import FlowRun
 from prefect.logging import get_logger
 
 from deployments.prefork.backlog import Backlog, DueRun
@@ -16,6 +19,8 @@ from deployments.prefork.messages import Ended, RunFlow
 from deployments.prefork.missed_runs import is_missed, reason_to_skip
 from deployments.prefork.plans import Plan, Refusal
 from deployments.prefork.pool import ChildPool
+
+Repair = Callable[[], Awaitable[None]]
 
 _log = get_logger("workers.prefork")
 
@@ -30,7 +35,7 @@ class Runner:
         self._lanes: list[asyncio.Task[None]] = []
         self._draining = False
         self._running: set[UUID] = set()
-        self._unsettled: dict[UUID, str] = {}
+        self._to_repair: dict[UUID, Repair] = {}
 
     def start(self, lanes: int) -> None:
         self._lanes = [asyncio.create_task(self._lane()) for _ in range(lanes)]
@@ -46,11 +51,11 @@ class Runner:
             for flow_run_id in await self._flow_runs.cancelling(self._running):
                 self.cancel(flow_run_id)
 
-    async def settle_again(self) -> None:
-        """Try once more to report the ends that could not be reported."""
-        for flow_run_id, message in list(self._unsettled.items()):
-            await self._flow_runs.settle(flow_run_id, message)
-            del self._unsettled[flow_run_id]
+    async def repair(self) -> None:
+        """Try once more to tell the server what it could not be told."""
+        for flow_run_id, repair in list(self._to_repair.items()):
+            await repair()
+            del self._to_repair[flow_run_id]
 
     async def finish(self) -> None:
         """Run what waits in the backlog, then stop."""
@@ -71,7 +76,7 @@ class Runner:
                 self._pool.abandon(f"its worker was stopped and had waited {grace_seconds:g} s for it")
                 await asyncio.wait(late)
         await self._pool.stop()
-        return not self._unsettled
+        return not self._to_repair
 
     async def _lane(self) -> None:
         while (run := await self._backlog.take()) is not None:
@@ -92,18 +97,22 @@ class Runner:
         if (reason := await self._reason_to_skip(run, plan)) is not None:
             await self._flow_runs.skip(run.id, reason)
             return
-        if not await self._flow_runs.claim(run.id):
-            return
-        ending = None
-        if not self._draining:
-            ending = await self._in_a_child(run, plan)
-        match ending:
+        give_back = partial(self._give_back, run.flow_run)
+        try:
+            if not await self._flow_runs.claim(run.id):
+                return
+        except httpx.HTTPError:
+            self._to_repair[run.id] = give_back
+            raise
+        match None if self._draining else await self._in_a_child(run, plan):
             case None:
-                await self._flow_runs.give_back(run.flow_run)
-            case Died():
-                await self._settle(run.id, f"The run did not end by itself: {ending.how}")
-            case Ended(settled=False):
-                await self._settle(run.id, ending.problem or "The run was cancelled")
+                await self._surely(run.id, give_back)
+            case Died(how):
+                message = f"The run did not end by itself: {how}"
+                await self._surely(run.id, partial(self._flow_runs.settle, run.id, message))
+            case Ended(settled=False, problem=problem):
+                message = problem or "The run was cancelled"
+                await self._surely(run.id, partial(self._flow_runs.settle, run.id, message))
 
     async def _in_a_child(self, run: DueRun, plan: Plan) -> Ended | Died | None:
         order = RunFlow(
@@ -119,11 +128,15 @@ class Runner:
         finally:
             self._running.discard(run.id)
 
-    async def _settle(self, flow_run_id: UUID, message: str) -> None:
+    async def _give_back(self, flow_run: FlowRun) -> None:
+        if await self._flow_runs.is_claimed(flow_run.id):
+            await self._flow_runs.give_back(flow_run)
+
+    async def _surely(self, flow_run_id: UUID, repair: Repair) -> None:
         try:
-            await self._flow_runs.settle(flow_run_id, message)
+            await repair()
         except httpx.HTTPError:
-            self._unsettled[flow_run_id] = message
+            self._to_repair[flow_run_id] = repair
             raise
 
     async def _reason_to_skip(self, run: DueRun, plan: Plan) -> str | None:

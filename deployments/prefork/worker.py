@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+import os
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any, TypeVar
@@ -83,7 +87,8 @@ class PreforkWorker(BaseWorker[PreforkJobConfiguration, PreforkVariables, Prefor
     ) -> None:
         """Work until told to stop; `run_once`: poll once, run what that brought, and return."""
         self._run_once = run_once
-        await super().start(run_once, with_healthcheck, printer)
+        with _stopped_by_signals():
+            await super().start(run_once, with_healthcheck, printer)
 
     async def setup(self) -> None:
         await super().setup()
@@ -168,7 +173,7 @@ class PreforkWorker(BaseWorker[PreforkJobConfiguration, PreforkVariables, Prefor
 
     async def _tidy_up(self) -> None:
         assert self._runner is not None and self._flow_runs is not None
-        await self._runner.settle_again()
+        await self._runner.repair()
         await settle_orphans(self._registry, self._pool_name, self._flow_runs)
 
     async def _while_reachable(self, request: Coroutine[Any, Any, Result]) -> Result | None:
@@ -184,3 +189,31 @@ class PreforkWorker(BaseWorker[PreforkJobConfiguration, PreforkVariables, Prefor
             return None
         self._reachable = True
         return result
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """The first SIGTERM or SIGINT cancels this task, so that the worker drains; the second ends it at once.
+
+    Prefect's command turns SIGTERM into SIGINT, which a process started in the background may well ignore.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def stop(number: int) -> None:
+        assert task is not None
+        if not task.cancelling():
+            _log.info("%s: draining; once more to stop at once", signal.Signals(number).name)
+            task.cancel()
+        else:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
