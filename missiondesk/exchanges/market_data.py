@@ -82,7 +82,7 @@ class LiveMarkets:
     def closed_candles(
         self, exchange: str, symbol: str, timeframe: str, count: int, now: datetime
     ) -> Candles:
-        """See the port; `_is_final` says when a candle counts as closed, or as one in which nothing traded."""
+        """See the port; `_is_final` says when a candle counts as closed, or as one that will never be."""
         if not 1 <= count <= MOST_CANDLES:
             raise InputRefused(f"expected 1 to {MOST_CANDLES} candles, got {count}")
         served = self._market(exchange).timeframes()
@@ -141,10 +141,11 @@ class LiveMarkets:
             if self._is_final(market, served, place, expected, looked_at):
                 return served.closed_at(now)
             if self._clock() >= give_up_at:
+                waited = self._waiting.longest.total_seconds()
                 raise DataStale(
-                    f"{place.exchange} does not serve the {place.timeframe} candle of {place.symbol} that opened "
-                    f"{to_datetime(expected):%Y-%m-%d %H:%M} UTC, {self._waiting.longest.total_seconds():g} s "
-                    f"after it was asked for; {_newest_of(served)}"
+                    f"{place.exchange} does not serve the {place.timeframe} candle of {place.symbol} that "
+                    f"opened {to_datetime(expected):%Y-%m-%d %H:%M} UTC {waited:g} s after it was asked for; "
+                    f"{_newest_of(served)}"
                 )
             self._sleep(self._waiting.pause.total_seconds())
 
@@ -153,9 +154,9 @@ class LiveMarkets:
     ) -> bool:
         """Whether the candle that opened at `expected` will not change, or will never be.
 
-        So it is once a later one is served: the venue's own clock has left it. Where there is none, the trades
-        tell, after `settling`: none since its close (or a later candle would be due), and in its time none at
-        all, or as the last one that at whose price it closed.
+        It is once a later one is served: the venue's own clock has left it. Where there is none, trades tell,
+        after `settling`. None may be since its close, or a later candle would be due. In its own time there
+        are none if it is missing; if it is served, it closed at the price of the last one.
         """
         if len(served) and served.open_time[-1] > expected:
             return True

@@ -21,7 +21,8 @@ class Venue:
     offset_parameter: for venues that page their lists; others show the newest `page` entries and no more.
     candle_page: candles of one answer, None where every answer is the newest ones the venue has at all.
     finds_by_client_order_id: whether one order can be asked for by its client order id.
-    wrong_keys: texts of refusals that ccxt does not recognise as wrong keys.
+    wrong_keys, undecided: texts of refusals that ccxt does not recognise as wrong keys, or as leaving open
+    whether an order was taken.
     closed: why there is nothing to reach, and where to go instead.
     """
 
@@ -35,6 +36,7 @@ class Venue:
     candle_page: int | None = 500
     finds_by_client_order_id: bool = False
     wrong_keys: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
     closed: str | None = None
 
 
@@ -54,7 +56,8 @@ _VENUES: Final = (
         ),
         offset_parameter="ofs",
         candle_page=None,
-        wrong_keys=("EAPI:Invalid signature", "EAPI:Invalid key", "EGeneral:Permission denied"),
+        wrong_keys=("EAPI:Invalid signature", "EAuth:Account"),
+        undecided=("EService:Deadline elapsed",),
     ),
     # Refuses what is older than 30 seconds by the request's own time stamp.
     Venue("okx", answers=MappingProxyType({"": ("data",)}), candle_page=300, finds_by_client_order_id=True),
