@@ -30,7 +30,7 @@ def open_exchange(name: str, settings: Settings, credentials: Credentials | None
 
 
 def _open_sandbox(settings: Settings, credentials: Credentials | None) -> Exchange:
-    from missiondesk.exchanges.sandbox.kraken_rest import ccxt_urls
+    from missiondesk.exchanges.sandbox.address import ccxt_urls
 
     if settings.exchange_url is None:
         raise InvalidSetting(

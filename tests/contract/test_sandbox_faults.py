@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,8 +11,8 @@ import ccxt
 import httpx
 import pytest
 
-from missiondesk.exchanges.sandbox.kraken_rest import ccxt_urls
-from missiondesk.exchanges.sandbox.server import SANDBOX_KEY, SANDBOX_SECRET, SandboxServer
+from missiondesk.exchanges.sandbox.address import SANDBOX_KEY, SANDBOX_SECRET, ccxt_urls
+from missiondesk.exchanges.sandbox.server import SandboxServer
 
 CLIENT_ID = "6d47a5f06fd44b84b56ec23f0f689c20"
 ORDER: tuple[Any, ...] = ("BTC/USD", "market", "buy", 0.1, None, {"clientOrderId": CLIENT_ID})
@@ -26,6 +28,7 @@ def server() -> Iterator[SandboxServer]:
 def kraken(server: SandboxServer) -> ccxt.kraken:
     keys = {"apiKey": SANDBOX_KEY, "secret": SANDBOX_SECRET}
     kraken = ccxt.kraken({**keys, "enableRateLimit": False, "timeout": 1000, **ccxt_urls(server.url)})
+    kraken.nonce = itertools.count(time.time_ns()).__next__  # ccxt's own is the same for a millisecond
     kraken.load_markets()
     return kraken
 

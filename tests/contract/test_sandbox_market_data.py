@@ -12,8 +12,8 @@ import httpx
 import numpy as np
 import pytest
 
-from missiondesk.exchanges.sandbox.kraken_rest import ccxt_urls
-from missiondesk.exchanges.sandbox.server import SANDBOX_KEY, SANDBOX_SECRET, SandboxServer
+from missiondesk.exchanges.sandbox.address import SANDBOX_KEY, SANDBOX_SECRET, ccxt_urls
+from missiondesk.exchanges.sandbox.server import SandboxServer
 
 NOW = datetime(2026, 11, 22, 3, 4, 5, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)

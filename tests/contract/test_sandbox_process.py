@@ -17,8 +17,9 @@ from typing import Any
 import httpx
 import pytest
 
-from missiondesk.exchanges.sandbox.process import READY_LINE, SandboxProcess
-from missiondesk.exchanges.sandbox.server import SANDBOX_KEY, SANDBOX_SECRET, listening_socket
+from missiondesk.exchanges.sandbox.address import READY_LINE, SANDBOX_KEY, SANDBOX_SECRET
+from missiondesk.exchanges.sandbox.process import SandboxProcess
+from missiondesk.exchanges.sandbox.server import listening_socket
 
 
 def private(url: str, endpoint: str, nonce: int, **params: object) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +13,8 @@ from typing import Any
 import ccxt
 import pytest
 
-from missiondesk.exchanges.sandbox.kraken_rest import ccxt_urls
-from missiondesk.exchanges.sandbox.server import SANDBOX_KEY, SANDBOX_SECRET, SandboxServer
+from missiondesk.exchanges.sandbox.address import SANDBOX_KEY, SANDBOX_SECRET, ccxt_urls
+from missiondesk.exchanges.sandbox.server import SandboxServer
 
 NOW = datetime(2026, 11, 22, 3, 4, 5, tzinfo=UTC)
 PAIR = "XBTUSDT"
@@ -30,6 +32,7 @@ def kraken() -> Iterator[ccxt.kraken]:
     with SandboxServer(clock=lambda: NOW) as server:
         keys = {"apiKey": SANDBOX_KEY, "secret": SANDBOX_SECRET}
         kraken = ccxt.kraken({**keys, "enableRateLimit": False, **ccxt_urls(server.url)})
+        kraken.nonce = itertools.count(time.time_ns()).__next__  # ccxt's own is the same for a millisecond
         kraken.create_order("BTC/USDT", "market", "buy", 0.01)
         cancelled = kraken.create_order("BTC/USDT", "limit", "buy", 0.01, 1000)
         kraken.cancel_order(cancelled["id"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,8 +13,8 @@ import httpx
 import pytest
 
 from missiondesk.exchanges.sandbox.access import CallLimit
-from missiondesk.exchanges.sandbox.kraken_rest import ccxt_urls
-from missiondesk.exchanges.sandbox.server import SANDBOX_KEY, SANDBOX_SECRET, SandboxServer
+from missiondesk.exchanges.sandbox.address import SANDBOX_KEY, SANDBOX_SECRET, ccxt_urls
+from missiondesk.exchanges.sandbox.server import SandboxServer
 
 NOW = datetime(2026, 11, 22, 3, 4, 5, tzinfo=UTC)
 CLIENT_ID = "6d47a5f06fd44b84b56ec23f0f689c20"
@@ -34,7 +36,9 @@ class SteppedClock:
 
 def client(url: str, **changed: Any) -> ccxt.kraken:
     keys = {"apiKey": SANDBOX_KEY, "secret": SANDBOX_SECRET}
-    return ccxt.kraken({**keys, "enableRateLimit": False, **ccxt_urls(url), **changed})
+    kraken = ccxt.kraken({**keys, "enableRateLimit": False, **ccxt_urls(url), **changed})
+    kraken.nonce = itertools.count(time.time_ns()).__next__  # ccxt's own is the same for a millisecond
+    return kraken
 
 
 @pytest.fixture
@@ -243,11 +247,12 @@ class TestAccess:
             client(server.url, secret="d3Jvbmc=").fetch_balance()
 
     def test_a_nonce_that_does_not_grow(self, kraken: ccxt.kraken) -> None:
-        kraken.nonce = lambda: 1_900_000_000_000
+        nonce = time.time_ns()
+        kraken.nonce = lambda: nonce
         kraken.fetch_balance()
         with pytest.raises(ccxt.InvalidNonce, match="EAPI:Invalid nonce"):
             kraken.fetch_balance()
-        kraken.nonce = lambda: 1_900_000_000_001
+        kraken.nonce = lambda: nonce + 1
         kraken.fetch_balance()
 
     def test_too_many_calls(self, clock: SteppedClock) -> None:

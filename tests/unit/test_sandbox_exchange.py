@@ -147,6 +147,11 @@ def test_everything_is_there_again_after_a_restart(tmp_path: Path) -> None:
     assert before_too.orders == after.orders
 
 
+def test_no_two_sandboxes_give_the_same_id() -> None:
+    ids = [an_exchange().place(an_order("buy", "0.1"), NOW).id for _ in range(3)]
+    assert len(set(ids)) == 3
+
+
 a_step = st.tuples(
     st.sampled_from(["buy", "sell"]),
     st.decimals(min_value="0.0001", max_value="1.5", places=8),

@@ -9,11 +9,9 @@ from pathlib import Path
 import click
 
 from missiondesk.exchanges.sandbox.access import CallLimit
+from missiondesk.exchanges.sandbox.address import READY_LINE, SANDBOX_KEY, SANDBOX_SECRET
 from missiondesk.exchanges.sandbox.exchange import FIRST_BALANCES
-from missiondesk.exchanges.sandbox.process import READY_LINE
 from missiondesk.exchanges.sandbox.server import (
-    SANDBOX_KEY,
-    SANDBOX_SECRET,
     Sandbox,
     SandboxSettings,
     listening_socket,

@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
+from uuid import uuid4
 
 from missiondesk.exchanges.sandbox.market import Market, Staging
 from missiondesk.exchanges.sandbox.matching import Match, taken, traded_through
@@ -38,6 +39,7 @@ class Exchange:
         self._orders = {order.id: order for order in state.orders()}
         self._fills = {fill.id: fill for fill in state.fills()}
         self._open = {order.id: order for order in self._orders.values() if order.status == "open"}
+        self._salt = state.remember("salt of ids", uuid4().hex)
         self._balances = state.balances()
         if not self._balances:
             self.set_balances(balances)
@@ -96,7 +98,9 @@ class Exchange:
     def place(self, request: OrderRequest, now: float) -> Order:
         """Accept an order, fill what it takes at once, let a limit order's rest wait in the book."""
         matches = self._takes(request, now)
-        order = Order(id=_new_id("O", len(self._orders)), request=request, opened_at=now, matched_until=now)
+        order = Order(
+            id=self._new_id("O", len(self._orders)), request=request, opened_at=now, matched_until=now
+        )
         if request.post_only and matches:
             return self._save(_closed(order, "canceled", now, "Post only order"), [])
         order, fills = self._filled(order, matches)
@@ -152,7 +156,7 @@ class Exchange:
     def _filled(self, order: Order, matches: Iterable[Match]) -> tuple[Order, list[Fill]]:
         """The order after these matches, and the fills they make."""
         pair = self.market.listing[order.request.symbol]
-        fills = [_fill(order, pair, match, len(self._fills) + n) for n, match in enumerate(matches)]
+        fills = [self._fill(order, pair, match, len(self._fills) + n) for n, match in enumerate(matches)]
         order = order.model_copy(
             update={
                 "filled": order.filled + sum(fill.amount for fill in fills),
@@ -188,23 +192,27 @@ class Exchange:
             quote -= sign * fill.cost + fill.fee
         return {pair.base: base, pair.quote: quote}
 
+    def _fill(self, order: Order, pair: Pair, match: Match, number: int) -> Fill:
+        cost = _rounded(match.price * match.amount, pair.cost_decimals)
+        return Fill(
+            id=self._new_id("T", number),
+            number=number,
+            order_id=order.id,
+            symbol=pair.symbol,
+            side=order.request.side,
+            kind=order.request.kind,
+            at=match.at,
+            price=match.price,
+            amount=match.amount,
+            cost=cost,
+            fee=_rounded(cost * (pair.maker if match.maker else pair.taker), pair.cost_decimals),
+            maker=match.maker,
+        )
 
-def _fill(order: Order, pair: Pair, match: Match, number: int) -> Fill:
-    cost = _rounded(match.price * match.amount, pair.cost_decimals)
-    return Fill(
-        id=_new_id("T", number),
-        number=number,
-        order_id=order.id,
-        symbol=pair.symbol,
-        side=order.request.side,
-        kind=order.request.kind,
-        at=match.at,
-        price=match.price,
-        amount=match.amount,
-        cost=cost,
-        fee=_rounded(cost * (pair.maker if match.maker else pair.taker), pair.cost_decimals),
-        maker=match.maker,
-    )
+    def _new_id(self, prefix: str, number: int) -> str:
+        """Kraken-shaped (OUF4EM-FRGI2-MQMWZD), never given twice, by no other state either."""
+        letters = base64.b32encode(hashlib.sha256(f"{self._salt}{prefix}{number}".encode()).digest()).decode()
+        return f"{prefix}{letters[:5]}-{letters[5:10]}-{letters[10:16]}"
 
 
 def _check_sizes(request: OrderRequest, pair: Pair, price: Decimal) -> None:
@@ -220,12 +228,6 @@ def _check_sizes(request: OrderRequest, pair: Pair, price: Decimal) -> None:
 
 def _closed(order: Order, status: OrderStatus, now: float, reason: str | None) -> Order:
     return order.model_copy(update={"status": status, "closed_at": now, "reason": reason})
-
-
-def _new_id(prefix: str, number: int) -> str:
-    """Kraken-shaped (OUF4EM-FRGI2-MQMWZD), never given twice by one state."""
-    letters = base64.b32encode(hashlib.sha256(f"{prefix}{number}".encode()).digest()).decode()
-    return f"{prefix}{letters[:5]}-{letters[5:10]}-{letters[10:16]}"
 
 
 def _rounded(amount: Decimal, decimals: int) -> Decimal:

@@ -26,11 +26,6 @@ _NO_FAULT = Fault()
 _PAGE = "<html><head><title>{0}</title></head><body><h1>{0} the sandbox's proxy says no</h1></body></html>"
 
 
-def ccxt_urls(base: str) -> dict[str, Any]:
-    """What to hand to `ccxt.kraken` so that it talks to a sandbox at this address."""
-    return {"urls": {"api": {"public": base, "private": base}}}
-
-
 class ConnectionLost(Exception):
     """The client is to see its connection closed, without an answer."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-READY_LINE = "sandbox exchange listening on "
+from missiondesk.exchanges.sandbox.address import READY_LINE
 
 
 class SandboxProcess:

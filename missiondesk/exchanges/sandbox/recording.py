@@ -104,6 +104,9 @@ class Recordings:
                 _log.info("%s is not played: %s is finer", file.path, self._files[file.symbol].path)
             self._files.setdefault(file.symbol, file)
         self._playbacks = {symbol: Playback.plan(file, origin) for symbol, file in self._files.items()}
+        self._volumes = {
+            symbol: float(np.median(file.bars.volume)) / file.minutes for symbol, file in self._files.items()
+        }
 
     @classmethod
     def load(cls, path: Path, origin: datetime) -> Recordings:
@@ -146,8 +149,7 @@ class Recordings:
         return self._files[symbol].price_decimals
 
     def volume_per_minute(self, symbol: str) -> float:
-        file = self._files[symbol]
-        return float(np.median(file.bars.volume)) / file.minutes
+        return self._volumes[symbol]
 
     def bars(self, symbol: str, minutes: int, first: int, last: int) -> Bars:
         file, playback = self._files[symbol], self._playbacks[symbol]

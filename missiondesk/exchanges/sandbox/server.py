@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from missiondesk.exchanges.sandbox.access import Access, CallLimit
+from missiondesk.exchanges.sandbox.address import SANDBOX_KEY, SANDBOX_SECRET
 from missiondesk.exchanges.sandbox.control import Control
 from missiondesk.exchanges.sandbox.exchange import FIRST_BALANCES, Exchange
 from missiondesk.exchanges.sandbox.faults import Faults
@@ -28,10 +29,6 @@ from missiondesk.exchanges.sandbox.pairs import STANDARD_SYMBOLS, Pair
 from missiondesk.exchanges.sandbox.recording import Recordings
 from missiondesk.exchanges.sandbox.source import MarketSource, SeveralSources
 from missiondesk.exchanges.sandbox.state import State
-
-SANDBOX_KEY = "sandbox-key"
-SANDBOX_SECRET = "c2FuZGJveC1zZWNyZXQ="
-"""Public test credentials: they open nothing but a sandbox."""
 
 Clock = Callable[[], datetime]
 
@@ -65,8 +62,7 @@ class Sandbox:
 
     def __init__(self, settings: SandboxSettings) -> None:
         self._state = State(Path(settings.state) if settings.state is not None else None)
-        origin = datetime.fromisoformat(self._state.remember("origin", settings.clock().isoformat()))
-        self.recordings = _recordings(settings.source, origin)
+        self.recordings = _recordings(settings, self._state)
         source = _whole_source(settings.source, self.recordings, settings.seed)
         self.exchange = Exchange(Market(source), self._state, settings.balances)
         self.faults = Faults()
@@ -100,11 +96,13 @@ class Sandbox:
         self._state.close()
 
 
-def _recordings(source: MarketSource | Path | str | None, origin: datetime) -> Recordings | None:
-    """The candle files settings name, played from `origin`: the first start of this state."""
-    if isinstance(source, Path | str):
-        return Recordings.load(Path(source), origin)
-    return source if isinstance(source, Recordings) else None
+def _recordings(settings: SandboxSettings, state: State) -> Recordings | None:
+    """The candle files settings name, played from when they were first played with this state."""
+    if not isinstance(settings.source, Path | str):
+        return settings.source if isinstance(settings.source, Recordings) else None
+    path = Path(settings.source)
+    origin = state.remember(f"origin of {path.name}", settings.clock().isoformat())
+    return Recordings.load(path, datetime.fromisoformat(origin))
 
 
 def _whole_source(
