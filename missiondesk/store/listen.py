@@ -56,8 +56,9 @@ def listen(
 @contextmanager
 def _listening(url: str, channel: str) -> Iterator[Connection]:
     # Without keepalives a server that vanished would be waited for in silence.
-    keepalives = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
-    connection = psycopg2.connect(url, connect_timeout=10, **keepalives)
+    connection = psycopg2.connect(
+        url, connect_timeout=10, keepalives_idle=30, keepalives_interval=10, keepalives_count=3
+    )
     try:
         connection.autocommit = True
         with connection.cursor() as cursor:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
+from psycopg2.errors import UniqueViolation
 from sqlalchemy import Column, Connection, Table, insert, null, select, update
+from sqlalchemy.exc import IntegrityError
 
 from models.account import Account
 from models.errors import InvalidRow, UnknownName
@@ -104,8 +106,12 @@ def _write(
 ) -> Mapping[str, Any]:
     # A plain None would become the JSON value null where SQL's NULL is meant.
     values = {name: null() if value is None else value for name, value in fields.items() if name != "id"}
-    if present is None:
-        return connection.execute(insert(table).values(values).returning(table)).one()._asdict()
     (key,) = table.primary_key.columns
-    change = update(table).where(key == present[key.name]).values(values).returning(table)
-    return connection.execute(change).one()._asdict()
+    write = insert(table) if present is None else update(table).where(key == present[key.name])
+    try:
+        return connection.execute(write.values(values).returning(table)).one()._asdict()
+    except IntegrityError as error:
+        if not isinstance(error.orig, UniqueViolation):
+            raise
+        taken = f"expected a name of its own, got {fields['name']!r}, which is taken"
+        raise InvalidRow(table.name, fields["name"], [("name", taken)]) from None

@@ -57,6 +57,12 @@ class Rows:
         with self.engine.connect() as connection:
             connection.execute(text(statement), values)
 
+    def connections(self, application: str) -> int:
+        """How many the server has of programs of this name."""
+        query = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = :name")
+        with self.engine.connect() as connection:
+            return connection.execute(query, {"name": application}).scalar_one()
+
     def expire_leases(self) -> None:
         self.sql(
             "UPDATE missionary SET lease_expires_at = now() - interval '1 second' WHERE holder IS NOT NULL"
