@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -55,25 +55,23 @@ def activity(
 ) -> Activity:
     """The account's activity with the draft. `book` holds its orders that rest or have filled, oldest first.
 
-    `marks` covers the markets that count; orders on others (another quote currency) are left out.
+    `marks` covers the markets that count, the draft's own included; orders on others (another quote currency)
+    are left out. Without marks, exposure and gain are 0.
     """
     own = (draft.instrument.exchange, draft.instrument.symbol)
     before = after = day_gain = _ZERO
     books = by_market(book)
-    for market in {*books, own} & {*marks, own}:
+    for market, mark in marks.items():
         orders = books.get(market, [])
-        instrument = draft.instrument if market == own else marks[market].instrument
-        holding = holding_after(orders, instrument, since=midnight)
-        if market in marks:
-            day_gain += _day_gain(orders, holding, marks[market], midnight)
+        holding = holding_after(orders, mark.instrument, since=midnight)
+        day_gain += _day_gain(orders, holding, mark, midnight)
         buys, sells = _resting(orders)
-        worth = Mark(instrument, draft.price) if market == own else marks[market]
-        before += _exposure(holding, buys, sells, worth)
+        worst = replace(mark, price=max(mark.price, draft.price)) if market == own else mark
+        before += _exposure(holding, buys, sells, worst)
         if market == own:
-            buys, sells = (
-                (buys + draft.amount, sells) if draft.side == "buy" else (buys, sells + draft.amount)
-            )
-        after += _exposure(holding, buys, sells, worth)
+            buys += draft.amount if draft.side == "buy" else _ZERO
+            sells += draft.amount if draft.side == "sell" else _ZERO
+        after += _exposure(holding, buys, sells, worst)
     return Activity(
         notional=notional(draft.instrument, draft.amount, draft.price),
         orders_last_minute=orders_last_minute,

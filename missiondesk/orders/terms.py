@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -14,7 +14,7 @@ from missiondesk.orders.notional import round_price
 from missiondesk.orders.sizing import Denied, Means, misfit, needs_balances
 from missiondesk.store.orders import TradeOrders
 from models.account import Account
-from models.market import Instrument, Side, Ticker
+from models.market import Instrument, Ticker
 from models.order import TradeRequest
 
 _ZERO = Decimal(0)
@@ -47,7 +47,13 @@ class Quotes:
         """Raises ExchangeUnreachable."""
         if (problem := misfit(request, instrument)) is not None:
             return Denied(problem)
-        price = self._price(request, instrument)
+        weighs = weighs_book(account) and not request.reduce_only
+        ticker = None
+        if request.price is None or weighs:
+            ticker = self.market(request.exchange).ticker(request.symbol)
+            if not request.reduce_only and (stale := self._staleness(ticker)) is not None:
+                return Denied(stale)
+        price = _price(request, instrument, ticker)
         if isinstance(price, Denied):
             return price
         means = Means(
@@ -56,41 +62,25 @@ class Quotes:
             free=_free(trading) if needs_balances(request, instrument) else None,
         )
         terms = Terms(instrument, None if request.price is None else price, means)
-        if request.reduce_only or not weighs_book(account):
-            return terms
-        return self._with_marks(terms, request)
+        return terms if ticker is None or not weighs else self._with_marks(terms, request, ticker)
 
-    def _price(self, request: TradeRequest, instrument: Instrument) -> Decimal | Denied:
-        if request.price is not None:
-            price = round_price(instrument, request.price, request.side)
-            return price if price > 0 else Denied(f"expected a price above 0, got {request.price:f}")
-        ticker = self.market(request.exchange).ticker(request.symbol)
-        if (stale := self._staleness(ticker)) is not None and not request.reduce_only:
-            return Denied(stale)
-        best = ticker.ask if request.side == "buy" else ticker.bid
-        if best <= 0 and request.reduce_only:
-            best = ticker.last
-        if best <= 0:
-            return Denied(f"{request.symbol} has no {_opposite(request.side)} side at {request.exchange} now")
-        return best
-
-    def _with_marks(self, terms: Terms, request: TradeRequest) -> Terms | Denied:
+    def _with_marks(self, terms: Terms, request: TradeRequest, ticker: Ticker) -> Terms | Denied:
         books = by_market(self.orders.book(request.account, request.mode))
         own = (request.exchange, request.symbol)
-        marks: dict[Market, Mark] = {}
-        for market in {*books, own}:
-            instrument = self.market(market[0]).instruments().get(market[1])
-            if instrument is None or instrument.quote != terms.instrument.quote:
+        marks = {own: Mark(terms.instrument, ticker.last)}
+        for market, orders in books.items():
+            exchange, symbol = market
+            instrument = self.market(exchange).instruments().get(symbol)
+            if market == own or instrument is None or instrument.quote != terms.instrument.quote:
                 continue
-            orders = books.get(market, [])
-            price = _ZERO
-            if holding_after(orders, instrument).amount or any(not order.status.is_final for order in orders):
-                ticker = self.market(market[0]).ticker(market[1])
-                if (stale := self._staleness(ticker)) is not None:
+            price = _ZERO  # does not count when nothing is held or resting
+            if holding_after(orders, instrument).amount or not all(order.status.is_final for order in orders):
+                other = self.market(exchange).ticker(symbol)
+                if (stale := self._staleness(other)) is not None:
                     return Denied(stale)
-                price = ticker.last
+                price = other.last
             marks[market] = Mark(instrument, price)
-        return Terms(terms.instrument, terms.limit, terms.means, marks, frozenset({*books, own}))
+        return replace(terms, marks=marks, seen=frozenset({*books, own}))
 
     def _staleness(self, ticker: Ticker) -> str | None:
         age = self.clock() - ticker.at
@@ -107,9 +97,19 @@ def weighs_book(account: Account) -> bool:
     return account.max_open_exposure is not None or account.max_daily_loss is not None
 
 
+def _price(request: TradeRequest, instrument: Instrument, ticker: Ticker | None) -> Decimal | Denied:
+    if request.price is not None:
+        price = round_price(instrument, request.price, request.side)
+        return price if price > 0 else Denied(f"expected a price above 0, got {request.price:f}")
+    assert ticker is not None
+    best = ticker.ask if request.side == "buy" else ticker.bid
+    if best <= 0 and request.reduce_only:
+        best = ticker.last
+    if best <= 0:
+        side = "ask" if request.side == "buy" else "bid"
+        return Denied(f"{request.symbol} has no {side} side at {request.exchange} now")
+    return best
+
+
 def _free(trading: Trading) -> dict[str, Decimal]:
     return {currency: free for currency, (free, _) in trading.balances().items()}
-
-
-def _opposite(side: Side) -> str:
-    return "ask" if side == "buy" else "bid"
