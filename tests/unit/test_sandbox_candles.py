@@ -193,6 +193,24 @@ class TestInsideACandle:
         assert_same(running, summed(market.ticks("BTC/USD", opened - 0.5, now), opened))
         assert float(market.price("BTC/USD", now)) == running.close[0]
 
+    @settings(max_examples=25, deadline=None)
+    @given(back=st.integers(0, 40 * HOUR), count=st.integers(1, 1000))
+    def test_trades_after_an_instant_are_found_across_gaps(
+        self, shared_data: Path, back: int, count: int
+    ) -> None:
+        now = ORIGIN.timestamp()
+        market = Market(Recordings.load(shared_data / "ohlcv/binance/XRP-ETH_1m.csv.gz", ORIGIN))
+        found = market.trades_after("XRP/ETH", now - back, now, count)
+        every = market.ticks("XRP/ETH", now - back, now).traded()
+        assert found.times.tolist() == every.times[:count].tolist()
+        assert found.prices.tolist() == every.prices[:count].tolist()
+
+    def test_the_first_trades_of_years_are_found_without_making_them_all(self, shared_data: Path) -> None:
+        market = Market(Recordings.load(shared_data / "ohlcv/kraken/BTC-USD_1h.csv.gz", ORIGIN))
+        found = market.trades_after("BTC/USD", 1, ORIGIN.timestamp(), 1000)
+        assert len(found) == 1000
+        assert found.prices[0] == 122
+
     def test_a_gap_in_a_recording_shows_a_flat_running_candle(self, tmp_path: Path) -> None:
         path = tmp_path / "BTC-USD_1m.csv"
         rows = [f"{n * 60_000},10,12,9,11,1" for n in range(100) if n not in (96, 97)]

@@ -98,7 +98,9 @@ class KrakenPublic:
         since = integer(params, "since", 0)
         after = since / _NANOSECONDS if since > _MARKED_IN_NANOSECONDS else float(since)
         ticks = (
-            self._trades_after(pair, after, now, count) if since else self._newest_trades(pair, now, count)
+            self._market.trades_after(pair.symbol, after, now, count)
+            if since
+            else self._newest_trades(pair, now, count)
         )
         last = round(float(ticks.times[-1]) * _NANOSECONDS) if len(ticks) else since
         return {pair.id: _trade_rows(ticks, pair), "last": str(last)}
@@ -107,15 +109,6 @@ class KrakenPublic:
         window = count * SECONDS_A_TICK
         ticks = self._market.ticks(pair.symbol, now - window, now).traded()
         return Ticks(ticks.times[-count:], ticks.prices[-count:], ticks.volumes[-count:])
-
-    def _trades_after(self, pair: Pair, after: float, now: float, count: int) -> Ticks:
-        """The oldest `count` trades after an instant; looks further where a recording has gaps."""
-        window = 2 * count * SECONDS_A_TICK
-        while True:
-            ticks = self._market.ticks(pair.symbol, after, min(now, after + window)).traded()
-            if len(ticks) >= count or after + window >= now:
-                return Ticks(ticks.times[:count], ticks.prices[:count], ticks.volumes[:count])
-            window *= 4
 
     def _day(self, pair: Pair, now: float) -> Any:
         """The ticker: best prices, and today's (UTC) and the last 24 hours' sums."""

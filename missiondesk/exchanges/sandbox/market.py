@@ -89,6 +89,25 @@ class Market:
         ticks = ticks_of(symbol, bars, self.resolution(symbol), self._decimals(symbol)).between(after, until)
         return self._restaged(symbol, ticks, after, until)
 
+    def trades_after(self, symbol: str, after: float, until: float, count: int) -> Ticks:
+        """The oldest `count` trades with after < time <= until, however long nothing traded before them."""
+        finest = self.resolution(symbol)
+        size, trades_a_bar = finest * MINUTE, finest * MINUTE // SECONDS_A_TICK
+        wanted, window = count // trades_a_bar + 2, 2 * count * SECONDS_A_TICK
+        first = int(after) // size * size
+        while True:
+            last = int(min(until, after + window)) // size * size + size
+            bars = self._source.bars(symbol, finest, first, last)
+            bars = bars.select(bars.volume > 0)
+            if len(bars) >= wanted or last > until:
+                break
+            window *= 4
+        if not len(bars):
+            return self.ticks(symbol, until, until)
+        end = int(bars.opened[:wanted][-1]) + size
+        ticks = self.ticks(symbol, max(after, bars.opened[0] - 0.5), min(until, end)).traded()
+        return Ticks(ticks.times[:count], ticks.prices[:count], ticks.volumes[:count])
+
     def book(self, symbol: str, now: float, levels: int = DEEPEST) -> Book:
         volume = self._source.volume_per_minute(symbol)
         moment = int(now) // SECONDS_A_TICK
