@@ -17,8 +17,8 @@ from models.errors import InvalidSetting
 _ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext('missiondesk.migrate'))")
 
 
-def upgrade(url: str) -> None:
-    """Apply every revision that is missing, in one transaction; nothing to do is fine.
+def upgrade(url: str, revision: str = "head") -> None:
+    """Apply every revision that is missing up to this one, in one transaction; none missing is fine.
 
     Raises DatabaseUnreachable, and InvalidSetting for a database that a newer version has migrated.
     """
@@ -34,7 +34,7 @@ def upgrade(url: str) -> None:
                     f"after {head()}: install the version that migrated it, or a newer one"
                 )
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
     finally:
         engine.dispose()
 

@@ -73,6 +73,27 @@ def test_from_empty_to_the_newest_and_again_without_effect(empty_url):
     assert catalogue(empty_url) == before
 
 
+def test_rows_in_place_come_through_unchanged(empty_url):
+    upgrade(empty_url, "0001")
+    engine = connect(empty_url)
+    rows = {
+        "task": "INSERT INTO task (name, template, params) VALUES ('buy', 'market_buy', '{\"amount\": 1}')",
+        "mission": "INSERT INTO mission (name, target_id) VALUES ('dip', 1)",
+        "missionary": "INSERT INTO missionary (mission_id, task_ids, period) VALUES (1, '{1}', '4h')",
+        "account": "INSERT INTO account (name, exchange) VALUES ('main', 'kraken')",
+    }
+    with engine.connect() as connection:
+        for insert in rows.values():
+            connection.execute(text(insert))
+        before = {table: connection.execute(text(f"TABLE {table}")).all() for table in rows}
+    upgrade(empty_url)
+    with engine.connect() as connection:
+        for table in rows:
+            after = connection.execute(text(f"TABLE {table}")).all()
+            assert [row for row in before[table] if row not in after] == []
+    engine.dispose()
+
+
 def test_desks_that_start_together_migrate_once(empty_url):
     failures: list[Exception] = []
 
