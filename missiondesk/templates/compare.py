@@ -140,7 +140,7 @@ def _shown(name: str, value: Value, args: dict[str, Any]) -> str:
 
 
 def number_format(value: float) -> str:
-    """The format specification that writes a number in full words, never as 1e-05: `:.2f` for 41.25.
+    """The format specification that writes a number in plain digits, never as 1e-05: `:.2f` for 41.25.
 
     As many decimals as eight significant digits need, without zeros at the end.
     """

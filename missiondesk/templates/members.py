@@ -29,7 +29,7 @@ class Member(Params):
         try:
             return find(name).name
         except UnknownName as error:
-            raise ValueError(f"{error}, got {name!r}") from None
+            raise ValueError(str(error)) from None
 
     @field_validator("params")
     @classmethod
@@ -74,10 +74,6 @@ class Leaf:
 
     def answer(self, task: Context) -> Verdict:
         return answer(self.context(task), self.template, self.params)
-
-    def __str__(self) -> str:
-        where = ".".join(str(index) for index in self.path)
-        return f"{self.template.name} at {where}" if where else self.template.name
 
 
 def leaves(template: TaskTemplate, params: Params, path: tuple[int, ...] = ()) -> Iterator[Leaf]:

@@ -160,8 +160,8 @@ class Readings:
 
     @property
     def sources(self) -> str:
-        """What was read: market, timeframe, opening time of the newest candle, and gaps."""
-        read = [_described(source, candles) for source, candles in self._candles.items()]
+        """Everything that was read, for messages."""
+        read = [described(source, candles) for source, candles in self._candles.items()]
         with_candles = {source.market for source in self._candles}
         return "; ".join(read + [market for market in self._markets_now if market not in with_candles])
 
@@ -179,7 +179,8 @@ class Readings:
         return " ".join([*parts, label])
 
 
-def _described(source: Source, candles: Candles) -> str:
+def described(source: Source, candles: Candles) -> str:
+    """What was read: market, timeframe, opening time of the newest candle, and gaps."""
     parts = [f"{source.market} {source.timeframe}"]
     if len(candles):
         parts.append(f"candle {to_datetime(int(candles.open_time[-1])):%Y-%m-%dT%H:%MZ}")

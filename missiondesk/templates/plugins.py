@@ -16,7 +16,18 @@ log = logging.getLogger(__name__)
 
 GROUP = "missiondesk.templates"
 
-_OWN = ("checks", "compare", "condition", "data", "exits", "mix", "presets", "spread", "trade")
+_OWN = (
+    "checks",
+    "compare",
+    "condition",
+    "data",
+    "exits",
+    "market_state",
+    "mix",
+    "presets",
+    "spread",
+    "trade",
+)
 
 
 @dataclass(frozen=True)

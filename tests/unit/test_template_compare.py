@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import talib
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from missiondesk.market.candles import to_datetime
@@ -56,6 +56,7 @@ def test_between_includes_its_bounds() -> None:
         assert verdict.msg.startswith(f"close={close}, needs between 30 and 50 (")
 
 
+@settings(deadline=None)
 @given(
     before=st.tuples(st.integers(1, 5), st.integers(1, 5)),
     now=st.tuples(st.integers(1, 5), st.integers(1, 5)),

@@ -357,6 +357,7 @@ def test_any_tree_over_any_ticks_answers_and_acts_like_the_model(
         assert [request.key.leaf for request in desk.orders.requests] == model.sent
 
 
+@settings(deadline=None)
 @given(TREES)
 def test_leaves_are_found_from_left_to_right(tree: dict[str, Any]) -> None:
     template, params = check_task(task_of(tree["template"], tree["params"]))

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from missiondesk.templates.registry import find
@@ -133,6 +133,7 @@ def test_trades_are_not_retried(template: str, params: dict[str, Any], asked: di
 # Leaving a position
 
 
+@settings(deadline=None)
 @given(
     price=st.decimals(min_value=1, max_value=300, places=2),
     percent=st.integers(1, 80),
