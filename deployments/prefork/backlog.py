@@ -10,6 +10,7 @@ from uuid import UUID
 
 from prefect.client.schemas.objects import FlowRun
 
+from deployments.prefork.flow_runs import is_of_schedule
 from deployments.prefork.plans import Plan, Refusal
 
 
@@ -26,12 +27,15 @@ class DueRun:
         return self.flow_run.id
 
     @property
+    def of_schedule(self) -> bool:
+        """Whether a schedule asked for it, and not a person or program at that moment."""
+        return is_of_schedule(self.flow_run)
+
+    @property
     def in_turn(self) -> bool:
         """Whether it waits for the run of its deployment before it, so that a backlog runs in order."""
         return (
-            self.flow_run.auto_scheduled
-            and isinstance(self.plan, Plan)
-            and self.plan.configuration.missed_runs == "all"
+            self.of_schedule and isinstance(self.plan, Plan) and self.plan.configuration.missed_runs == "all"
         )
 
 
@@ -83,7 +87,7 @@ class Backlog:
         """Whether a later scheduled run of the same deployment is due as well."""
         return any(
             other.flow_run.deployment_id == run.flow_run.deployment_id
-            and other.flow_run.auto_scheduled
+            and other.of_schedule
             and run.due < other.due <= now
             for other in (*self._waiting, *self._in_hand.values())
         )

@@ -16,10 +16,10 @@ class PreforkVariables(BaseVariables):
     timeout_seconds: float = Field(
         default=600, gt=0, description="A flow run that lasts longer is killed and ends Crashed."
     )
-    missed_runs: MissedRuns = Field(
-        default="latest",
+    missed_runs: MissedRuns | None = Field(
+        default=None,
         description="Of the scheduled runs that a downtime left behind: `skip` runs none that is later than"
-        " max_lateness_seconds, `latest` the newest, `all` every one, in order.",
+        " max_lateness_seconds, `latest` the newest, `all` every one, in order. Unset: all, in any order.",
     )
     max_lateness_seconds: float = Field(
         default=300, gt=0, description="How late a scheduled run may start when missed_runs is `skip`."
@@ -30,7 +30,7 @@ class PreforkJobConfiguration(BaseJobConfiguration):
     """The job variables of one flow run, checked."""
 
     timeout_seconds: float = Field(default=600, gt=0)
-    missed_runs: MissedRuns = "latest"
+    missed_runs: MissedRuns | None = None
     max_lateness_seconds: float = Field(default=300, gt=0)
 
     @field_validator("command")

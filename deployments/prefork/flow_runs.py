@@ -57,7 +57,7 @@ class FlowRuns:
         return WorkerFlowRunResponse.model_validate_list(response.json())
 
     async def newer_is_due(self, flow_run: FlowRun, due: datetime, now: datetime) -> bool:
-        """Whether another scheduled run of the same deployment was due after `due`, up to `now`."""
+        """Whether a schedule made another run of the same deployment, due after `due` and up to `now`."""
         assert flow_run.deployment_id is not None
         time = FlowRunFilterNextScheduledStartTime(after_=due, before_=now)
         newer = await self._client.read_flow_runs(
@@ -66,9 +66,9 @@ class FlowRuns:
                 state=_state_in([StateType.SCHEDULED]),
                 next_scheduled_start_time=time,
             ),
-            limit=2,
+            limit=PAGE,
         )
-        return any(other.id != flow_run.id and other.auto_scheduled for other in newer)
+        return any(other.id != flow_run.id and is_of_schedule(other) for other in newer)
 
     async def claim(self, flow_run_id: UUID) -> bool:
         """Make the run this worker's own; False when it is no longer there to take."""
@@ -166,6 +166,12 @@ class FlowRuns:
         )
         tokens = [claim[1] for claim in claims if claim]
         return tokens[-1] if tokens else None
+
+
+def is_of_schedule(flow_run: FlowRun) -> bool:
+    """Whether a schedule asked for the run, and not a person or program at that moment."""
+    # Who makes the run of a due instant in place of the scheduler gives it the scheduler's kind of key.
+    return flow_run.auto_scheduled or (flow_run.idempotency_key or "").startswith("scheduled ")
 
 
 def _state_in(types: list[StateType]) -> FlowRunFilterState:

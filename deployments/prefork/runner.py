@@ -140,7 +140,8 @@ class Runner:
             raise
 
     async def _reason_to_skip(self, run: DueRun, plan: Plan) -> str | None:
-        if not run.flow_run.auto_scheduled:
+        missed_runs = plan.configuration.missed_runs
+        if not run.of_schedule or missed_runs is None:
             return None
         now = datetime.now(UTC)
         newer_due = self._backlog.holds_newer(run, now)
@@ -150,6 +151,6 @@ class Runner:
             due=run.due,
             now=now,
             newer_due=newer_due,
-            missed_runs=plan.configuration.missed_runs,
+            missed_runs=missed_runs,
             max_lateness=plan.configuration.max_lateness,
         )

@@ -1,0 +1,52 @@
+"""Flows that the tests of the prefork worker deploy; each process imports them by their dotted names."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from prefect import flow, task
+
+
+@task
+def add_one(number: int) -> int:
+    return number + 1
+
+
+@flow
+def three_tasks(number: int = 0) -> None:
+    assert add_one(add_one(add_one(number))) == number + 3
+
+
+@flow
+def note_process(folder: str) -> None:
+    """Leaves a file named after the process that ran it and the moment."""
+    Path(folder, f"{time.time_ns()} {os.getpid()}").touch()
+
+
+@flow
+def wait_for_file(folder: str, seconds: float = 60) -> None:
+    """Runs until `folder` holds a file `go`; leaves a file named after its process."""
+    Path(folder, f"{time.time_ns()} {os.getpid()}").touch()
+    deadline = time.monotonic() + seconds
+    while not Path(folder, "go").exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError("nobody said go")
+        time.sleep(0.02)
+
+
+@flow
+def kill_own_process() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@flow
+def outer(folder: str) -> None:
+    wait_for_file(folder)
+
+
+@flow
+def read_environment(name: str, folder: str) -> None:
+    Path(folder, os.environ.get(name, "unset")).touch()
