@@ -79,7 +79,12 @@ def _tasks(symbol: str) -> list[dict[str, Any]]:
         asked("MACD crosses up", "macd_cross", {**hourly, "direction": "up"}, "60min"),
         asked("volume above its mean", "volume_above_mean", minutely, "1min"),
         traded("buy for 1000", "market_buy", "1000", "quote"),
-        {"name": "-5 % or +10 %", "template": "any_of", "params": {"tasks": exits}, "period": "1min"},
+        {
+            "name": "5 percent loss or 10 percent gain",
+            "template": "any_of",
+            "params": {"tasks": exits},
+            "period": "1min",
+        },
     ]
 
 
@@ -115,7 +120,7 @@ _MISSIONS: tuple[tuple[str, tuple[str, ...], str, dict[str, Any]], ...] = (
     (
         "btc-exit",
         (),
-        "-5 % or +10 %",
+        "5 percent loss or 10 percent gain",
         {"description": "Leaves what btc-momentum bought, with a loss or a profit.", "enabled": False},
     ),
 )

@@ -8,17 +8,23 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from prefect import task
+from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 
 from missiondesk.market.candles import expected_last_open
 from missiondesk.templates.context import Context
 from missiondesk.templates.registry import find
 from missiondesk.templates.run import try_template
+from missiondesk.templates.undecided import UNDECIDED_RULES
+from models.errors import CallOperator, InputRefused, LeaseLost
 from models.mission import MissionTask
 from models.result import Verdict
 from tasks.arguments import untouched
+
+# The name of the state of a task run whose result was taken from the cache.
+CACHED = "Cached"
 
 
 @task(persist_result=False, cache_policy=NO_CACHE, log_prints=False)
@@ -40,6 +46,7 @@ def attempt_as_task_run(mission_task: MissionTask, context: Context) -> Verdict:
         "task_run_name": mission_task.name,
         "retries": mission_task.retries,
         "retry_delay_seconds": mission_task.retry_delay_seconds,
+        "retry_condition_fn": _may_resolve_itself,
         "timeout_seconds": mission_task.timeout_seconds,
     }
     if mission_task.cache_seconds is not None and find(mission_task.template).kind == "data":
@@ -49,8 +56,20 @@ def attempt_as_task_run(mission_task: MissionTask, context: Context) -> Verdict:
             "persist_result": True,
             "result_serializer": "json",
         }
+    arguments = (untouched(mission_task), untouched(context))
     run = attempt.with_options(**options)
-    return Verdict(**run(untouched(mission_task), untouched(context)))
+    state = run(*arguments, return_state=True)
+    verdict = Verdict(**state.result())
+    if state.name == CACHED and verdict.rule in UNDECIDED_RULES:
+        # Data that was missing then may have come by now.
+        verdict = Verdict(**run.with_options(refresh_cache=True)(*arguments))
+    return verdict
+
+
+def _may_resolve_itself(run: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
+    """Whether the exception is one that another try may get rid of: not a wrong row, not wrong keys."""
+    error = state.result(raise_on_failure=False)
+    return not isinstance(error, InputRefused | CallOperator | LeaseLost)
 
 
 def _cache_key(run: TaskRunContext, arguments: Mapping[str, Any]) -> str:

@@ -52,6 +52,7 @@ class LiveGround:
         self._walks, self._missionary, self._holder = walks, missionary, holder
         self._whole, self._tasks_by_name = whole, tasks_by_name
         self._context_of, self._attempting, self._clock = context_of, attempting, clock
+        self._advances = 0
         self._held_back: Result | None = None
         self.target_result: Result | None = None
         self.results: list[Result] = []
@@ -91,16 +92,15 @@ class LiveGround:
             self._missionary.id,
             self._holder,
             self._held_back,
-            expected_index=self._index,
+            expected_index=self.index,
             advance=False,
             release=(answer.rule, answer.reason),
         )
 
     @property
-    def _index(self) -> int:
+    def index(self) -> int:
+        """The first Task not yet passed."""
         return self._missionary.next_index + self._advances
-
-    _advances = 0
 
     def _settle(self, step: Step, verdict: Verdict) -> None:
         result = self._result(step, verdict)
@@ -130,7 +130,7 @@ class LiveGround:
             self._missionary.id,
             self._holder,
             result,
-            expected_index=self._index,
+            expected_index=self.index,
             advance=False,
             release=(RULE_ERROR, text),
         )
@@ -142,7 +142,7 @@ class LiveGround:
             self._missionary.id,
             self._holder,
             result,
-            expected_index=self._index,
+            expected_index=self.index,
             advance=advance,
             release=None,
         )

@@ -45,6 +45,3 @@ class TickOutcome:
     def __repr__(self) -> str:
         lines = [f"{self.mission}: {self.ending}: {self.message} (step {self.progress}, {self.mode})"]
         return "\n".join(lines + [f"  {result}" for result in self.results])
-
-    def __bool__(self) -> bool:
-        return self.ending == "Finished"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -19,6 +20,7 @@ from missiondesk.ticks.ground import Attempting, LiveGround, StepBroke
 from missiondesk.ticks.lease import LEASE_SECONDS, LeaseKeeper
 from missiondesk.ticks.outcome import Ending, TickOutcome
 from models.errors import LeaseLost
+from models.mission import Mission
 from models.missionary import Missionary
 
 # How often a queued tick looks whether the running one has ended.
@@ -58,17 +60,16 @@ def run_tick(
     assert start.missionary is not None
     missionary = start.missionary
     with LeaseKeeper(desk.walks, missionary.id, run.flow_run_id):
-        started(start)
-        if outcome := _expired(desk, start, run, clock()):
-            return outcome
         try:
-            return _walk(desk, start, missionary, run, attempting, clock)
+            started(start)
+            return _expired(desk, start, run, clock()) or _walk(
+                desk, start, missionary, run, attempting, clock
+            )
         except LeaseLost as error:
             return _outcome(start, "Skipped", f"lease lost: {error}", rule="LEASE_LOST")
-        except StepBroke as broken:
-            return _outcome(start, "Failed", str(broken), rule="ERROR")
         except BaseException:
-            desk.walks.release(missionary.id, run.flow_run_id, "ERROR", "the tick broke off")
+            with suppress(LeaseLost):
+                desk.walks.release(missionary.id, run.flow_run_id, "ERROR", "the tick broke off")
             raise
 
 
@@ -83,12 +84,7 @@ def _take_lease(
         assert start.missionary is not None
         if reason := None if run.ad_hoc else _too_late(start, run, clock()):
             if start.leased:
-                desk.walks.release(
-                    start.missionary.id,
-                    run.flow_run_id,
-                    start.missionary.hold_rule,
-                    start.missionary.hold_reason,
-                )
+                _leave_as_it_was(desk, start.mission, start.missionary, run)
             return _outcome(start, "Skipped", f"late: {reason}", rule="LATE")
         if start.leased:
             return start
@@ -97,6 +93,13 @@ def _take_lease(
             holder = start.missionary.holder
             return _outcome(start, "Skipped", f"overlap: tick {holder} is still running", rule="OVERLAP")
         time.sleep(QUEUE_POLL_SECONDS)
+
+
+def _leave_as_it_was(desk: Desk, mission: Mission, missionary: Missionary, run: Run) -> None:
+    if mission.walk == "whole":  # its one tick is over
+        desk.walks.end(missionary.id, "skipped", run.flow_run_id)
+    else:
+        desk.walks.release(missionary.id, run.flow_run_id, missionary.hold_rule, missionary.hold_reason)
 
 
 def _too_late(start: TickStart, run: Run, now: datetime) -> str | None:
@@ -184,16 +187,16 @@ def _walk(
     try:
         walked, end = drive(begun, ground)
     except StepBroke as broken:
-        return _outcome(start, "Failed", str(broken), rule="ERROR", results=ground)
+        return _outcome(start, "Failed", str(broken), rule="ERROR", ground=ground)
     match end:
         case Hold(_, answer):
             ground.hold(answer)
-            return _outcome(start, "Waiting", answer.reason, rule=answer.rule, walked=walked, results=ground)
+            return _outcome(start, "Waiting", answer.reason, rule=answer.rule, walked=walked, ground=ground)
         case Finish() if mission.walk == "whole":
             return _finish_whole(desk, start, run, walked, end, ground)
         case Finish():
             finished = desk.walks.finish(missionary.id, run.flow_run_id, "passed", ground.target_result)
-            return _outcome(start, "Finished", finished.message, walked=walked, results=ground)
+            return _outcome(start, "Finished", finished.message, walked=walked, ground=ground)
 
 
 def _finish_whole(
@@ -204,8 +207,8 @@ def _finish_whole(
     desk.walks.finish_whole(start.missionary.id, run.flow_run_id, result)
     if ground.broken:
         message = f"{result}; broken: {'; '.join(map(str, ground.broken))}"
-        return _outcome(start, "Failed", message, rule="ERROR", walked=walked, results=ground)
-    return _outcome(start, "Finished", result, walked=walked, results=ground)
+        return _outcome(start, "Failed", message, rule="ERROR", walked=walked, ground=ground)
+    return _outcome(start, "Finished", result, walked=walked, ground=ground)
 
 
 def _outcome(
@@ -215,10 +218,11 @@ def _outcome(
     *,
     rule: str = "",
     walked: engine.Walk | None = None,
-    results: LiveGround | None = None,
+    ground: LiveGround | None = None,
 ) -> TickOutcome:
     missionary = start.missionary
-    index = walked.index if walked else missionary.next_index if missionary else 0
+    steps = len(missionary.task_ids if missionary else start.mission.task_ids)
+    index = min(ground.index if ground else missionary.next_index if missionary else 0, steps)
     moved = missionary is not None and index != missionary.next_index
     return TickOutcome(
         ending=ending,
@@ -227,10 +231,10 @@ def _outcome(
         mission_id=start.mission.id,
         missionary_id=missionary.id if missionary else None,
         next_index=index,
-        steps=len(missionary.task_ids if missionary else start.mission.task_ids),
+        steps=steps,
         period=str(walked.period if walked else missionary.period) if missionary else None,
         mode=missionary.mode if missionary else start.mission.mode,
         rule=rule,
-        results=tuple(str(result) for result in results.results) if results else (),
+        results=tuple(str(result) for result in ground.results) if ground else (),
         changed=moved or ending != "Waiting" or missionary is None or rule != missionary.hold_rule,
     )
