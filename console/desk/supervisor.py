@@ -34,6 +34,9 @@ class StopRequest:
     def __bool__(self) -> bool:
         return self._event.is_set()
 
+    def make(self) -> None:
+        self._event.set()
+
     def wait(self, seconds: float) -> None:
         self._event.wait(seconds)
 
@@ -48,7 +51,7 @@ class StopRequest:
         def heed(_number: int, _frame: FrameType | None) -> None:
             if self:
                 raise KeyboardInterrupt
-            self._event.set()
+            self.make()
 
         heeded = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         before = {number: signal.signal(number, heed) for number in heeded}
