@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+import models.market_tables  # noqa: F401 — its tables are part of the metadata
 from models.tables import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
