@@ -26,8 +26,11 @@ _NO_FAULT = Fault()
 _PAGE = "<html><head><title>{0}</title></head><body><h1>{0} the sandbox's proxy says no</h1></body></html>"
 
 
-class ConnectionLost(Exception):
-    """The client is to see its connection closed, without an answer."""
+class ConnectionLost(BaseException):
+    """The client is to see its connection closed, without an answer.
+
+    No Exception, for which Starlette would answer 500 first.
+    """
 
 
 class KrakenRest:
