@@ -249,7 +249,8 @@ class CcxtExchange:
         return instruments[symbol]
 
     def _instruments_of(self, raw: Mapping[str, Any]) -> dict[str, Instrument]:
-        found = (values.instrument_of(self._name, market) for market in raw.values())
+        unit = self._venue.inverse_unit
+        found = (values.instrument_of(self._name, market, unit) for market in raw.values())
         return {instrument.symbol: instrument for instrument in found if instrument is not None}
 
     def _order_of(self, raw: Mapping[str, Any]) -> ExchangeOrder:

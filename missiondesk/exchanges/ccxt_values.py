@@ -29,11 +29,13 @@ _STATUSES: Final[Mapping[str, Status]] = {
 }
 
 
-def instrument_of(exchange: str, market: Raw) -> Instrument | None:
-    """None for what is not traded in plain steps of amount and price: options, and markets without steps."""
+def instrument_of(exchange: str, market: Raw, inverse_unit: Decimal) -> Instrument | None:
+    """None for what we can't value or round: options, quanto contracts, and markets without steps."""
     lot, tick = _number(market["precision"].get("amount")), _number(market["precision"].get("price"))
-    if market.get("option") or not lot or not tick:
+    if market.get("option") or market.get("quanto") or not lot or not tick:
         return None
+    inverse = bool(market.get("inverse"))
+    contract_size = _number(market.get("contractSize")) or Decimal(1)
     limits = market["limits"]
     return Instrument(
         exchange=exchange,
@@ -47,8 +49,8 @@ def instrument_of(exchange: str, market: Raw) -> Instrument | None:
         maker=_number(market.get("maker")) or _ZERO,
         taker=_number(market.get("taker")) or _ZERO,
         is_contract=bool(market.get("contract")),
-        inverse=bool(market.get("inverse")),
-        contract_size=_number(market.get("contractSize")) or Decimal(1),
+        inverse=inverse,
+        contract_size=contract_size * inverse_unit if inverse else contract_size,
         settle=market.get("settle"),
     )
 

@@ -71,6 +71,7 @@ class Wire:
         options: dict[str, Any] = {
             "enableRateLimit": self._limit_rate,
             "timeout": int(self._timeout_seconds * 1000),
+            "options": dict(self._venue.client_options),
         }
         if self._url_overrides is not None:
             options["urls"] = {"api": dict(self._url_overrides)}

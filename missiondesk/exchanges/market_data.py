@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from math import isclose
 from typing import Final, NamedTuple
 
 from missiondesk.exchanges.port import MarketData
@@ -155,26 +156,29 @@ class LiveMarkets:
         """Whether the candle that opened at `expected` will not change, or will never be.
 
         It is once a later one is served: the venue's own clock has left it. Where there is none, trades tell,
-        after `settling`. None may be since its close, or a later candle would be due. In its own time there
-        are none if it is missing; if it is served, it closed at the price of the last one.
+        after `settling`: the newest candle served is made of all that traded from its opening until now.
         """
         if len(served) and served.open_time[-1] > expected:
             return True
         close_at = to_datetime(expected) + _length(place.timeframe)
         if looked_at < close_at + self._waiting.settling:
             return False
-        trades = market.trades(place.symbol, since=to_datetime(expected), limit=_TRADES)
-        if len(trades) >= _TRADES or any(trade.at >= close_at for trade in trades):
+        since = to_datetime(int(served.open_time[-1]) if len(served) else 0)
+        trades = market.trades(place.symbol, since=since, limit=_TRADES)
+        if not len(served):
+            return not trades
+        newest_close_at = since + _length(place.timeframe)
+        if len(trades) >= _TRADES or any(trade.at >= newest_close_at for trade in trades):
             return False
-        if len(served) and served.open_time[-1] == expected:
-            return _agrees(served, trades)
-        return not trades
+        return _agrees(served, trades)
 
 
 def _agrees(served: Candles, trades: Sequence[Trade]) -> bool:
-    if not trades:
-        return bool(served.volume[-1] == 0)
-    return bool(served.close[-1] == float(trades[-1].price))
+    """Whether the newest candle is made of these trades: all of their volume, and the last price."""
+    volume = float(sum((trade.amount for trade in trades), Decimal(0)))
+    if not isclose(served.volume[-1], volume, rel_tol=1e-6):
+        return False
+    return not trades or isclose(served.close[-1], float(trades[-1].price), rel_tol=1e-9)
 
 
 def _length(timeframe: str) -> timedelta:

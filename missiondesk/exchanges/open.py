@@ -8,6 +8,7 @@ from missiondesk.exchanges.ccxt_exchange import CcxtExchange
 from missiondesk.exchanges.ccxt_wire import known_exchanges
 from missiondesk.exchanges.credentials import Credentials
 from missiondesk.exchanges.port import Exchange
+from missiondesk.exchanges.sandbox.address import ccxt_urls
 from missiondesk.exchanges.venues import VENUES
 from missiondesk.settings import ExchangeChoice, Settings
 from models.errors import InvalidSetting, UnknownName
@@ -30,8 +31,6 @@ def open_exchange(name: str, settings: Settings, credentials: Credentials | None
 
 
 def _open_sandbox(settings: Settings, credentials: Credentials | None) -> Exchange:
-    from missiondesk.exchanges.sandbox.address import ccxt_urls
-
     if settings.exchange_url is None:
         raise InvalidSetting(
             "MISSIONDESK_EXCHANGE_URL: expected the sandbox's address, got nothing; "

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Venue:
     offset_parameter: for venues that page their lists; others show the newest `page` entries and no more.
     candle_page: candles of one answer, None where every answer is the newest ones the venue has at all.
     finds_by_client_order_id: whether one order can be asked for by its client order id.
+    inverse_unit: of what ccxt counts in the size of an inverse contract, in quote units.
+    client_options: of the ccxt client.
     wrong_keys, undecided: texts of refusals that ccxt does not recognise as wrong keys, or as leaving open
     whether an order was taken.
     closed: why there is nothing to reach, and where to go instead.
@@ -35,6 +38,8 @@ class Venue:
     page: int = 100
     candle_page: int | None = 500
     finds_by_client_order_id: bool = False
+    inverse_unit: Decimal = Decimal(1)
+    client_options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     wrong_keys: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()
     closed: str | None = None
@@ -60,7 +65,13 @@ _VENUES: Final = (
         undecided=("EService:Deadline elapsed",),
     ),
     # Refuses what is older than 30 seconds by the request's own time stamp.
-    Venue("okx", answers=MappingProxyType({"": ("data",)}), candle_page=300, finds_by_client_order_id=True),
+    Venue(
+        "okx",
+        answers=MappingProxyType({"": ("data",)}),
+        candle_page=300,
+        finds_by_client_order_id=True,
+        client_options=MappingProxyType({"fetchMarkets": {"types": ["spot", "future", "swap"]}}),
+    ),
     Venue(
         "krakenfutures",
         client_order_id_length=100,
@@ -71,6 +82,8 @@ _VENUES: Final = (
         "bitmex",
         client_order_id_length=36,
         candle_page=1000,
+        # In satoshis: ccxt takes BitMEX's multiplier as it is.
+        inverse_unit=Decimal("0.00000001"),
         closed="BitMEX closed on 2026-09-23; Kraken Futures (`krakenfutures`) trades similar contracts",
     ),
 )

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 class Request:
     method: str
     path: str
+    query: str
     headers: dict[str, str]
     body: str
 
@@ -88,8 +89,8 @@ def recorded_venue() -> Iterator[RecordedVenue]:
 
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-            path = urlsplit(self.path).path
-            answer = venue.answer(Request(self.command, path, dict(self.headers), body))
+            parts = urlsplit(self.path)
+            answer = venue.answer(Request(self.command, parts.path, parts.query, dict(self.headers), body))
             if answer.hang:
                 venue.closing.wait(30)
             if answer.hang or answer.cut:

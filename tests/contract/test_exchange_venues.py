@@ -1,0 +1,193 @@
+"""Venues other than Kraken through the same adapter: their instruments, and what their orders carry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import pytest
+from pydantic import SecretStr
+
+from missiondesk.exchanges.ccxt_exchange import CcxtExchange
+from missiondesk.exchanges.credentials import Credentials
+from models.errors import ExchangeUnreachable, VenueClosed
+from models.market import Instrument
+from tests.contract.recorded_venue import Answer, RecordedVenue, Request, recorded_venue, recordings
+
+NOW = datetime(2026, 3, 2, 12, 0, 30, tzinfo=UTC)
+CLIENT_ORDER_ID = "da8e4ad59b78481c93e589746b0cf91f"
+CREDENTIALS = Credentials(
+    key=SecretStr("an-api-key-1234567890"),
+    secret=SecretStr("c2VjcmV0LXNlY3JldC1zZWNyZXQ="),
+    passphrase=SecretStr("a-passphrase"),
+)
+
+
+@pytest.fixture
+def venue() -> Iterator[RecordedVenue]:
+    with recorded_venue() as venue:
+        yield venue
+
+
+@pytest.fixture
+def wire(shared_data: Path) -> Path:
+    return shared_data / "wire"
+
+
+def opened(name: str, url_overrides: dict[str, str]) -> CcxtExchange:
+    return CcxtExchange(
+        name,
+        name,
+        credentials=CREDENTIALS,
+        url_overrides=url_overrides,
+        limit_rate=False,
+        timeout_seconds=2,
+        clock=lambda: NOW,
+    )
+
+
+@pytest.fixture
+def okx(venue: RecordedVenue, wire: Path) -> CcxtExchange:
+    def instruments(request: Request) -> Answer:
+        kind = dict(parse_qsl(request.query))["instType"]
+        return Answer((wire / "okx" / "rest" / f"instruments_{kind}_2022-05.json").read_text())
+
+    venue.says("/public/instruments", instruments)
+    venue.says(
+        "/asset/currencies", Answer(recordings(wire / "okx" / "rest" / "jkorf_account.jsonl")["GetAssets"])
+    )
+    return opened("okx", {"rest": venue.url})
+
+
+@pytest.fixture
+def krakenfutures(venue: RecordedVenue, wire: Path) -> CcxtExchange:
+    recorded = wire / "kraken" / "rest" / "nautilus" / "http_futures_instruments.json"
+    venue.says("/instruments", Answer(recorded.read_text()))
+    apis = ("charts", "history", "feeschedules", "public", "private")
+    return opened("krakenfutures", {api: f"{venue.url}/{api}/" for api in apis})
+
+
+@pytest.fixture
+def bitmex(venue: RecordedVenue, wire: Path) -> CcxtExchange:
+    folder = wire / "bitmex" / "rest"
+    venue.says("/instrument/active", Answer((folder / "instrument_active_2021-07.json").read_text()))
+    venue.says("/wallet/assets", Answer(recordings(folder / "jkorf_endpoints.jsonl")["GetAssets"]))
+    return opened("bitmex", {"public": venue.url, "private": venue.url})
+
+
+def place(exchange: CcxtExchange, symbol: str, amount: str, price: str | None, **more: object) -> None:
+    order = exchange.place(
+        client_order_id=CLIENT_ORDER_ID,
+        symbol=symbol,
+        side="buy",
+        type="market" if price is None else "limit",
+        amount=Decimal(amount),
+        price=None if price is None else Decimal(price),
+        deadline=NOW + timedelta(seconds=20),
+        **more,  # type: ignore[arg-type]
+    )
+    assert order.exchange_order_id
+
+
+def test_okx_spot_and_contracts_have_their_steps(okx: CcxtExchange) -> None:
+    instruments = okx.instruments()
+    spot, swap = instruments["BTC/USDT"], instruments["BTC/USD:BTC"]
+    assert (spot.is_contract, spot.lot, spot.tick) == (False, Decimal("0.00000001"), Decimal("0.1"))
+    assert (swap.is_contract, swap.inverse, swap.contract_size, swap.settle) == (
+        True,
+        True,
+        Decimal(100),
+        "BTC",
+    )
+    assert not any(symbol.endswith(("-C", "-P")) for symbol in instruments)
+
+
+def test_an_okx_order_carries_its_client_order_id(
+    venue: RecordedVenue, okx: CcxtExchange, wire: Path
+) -> None:
+    answers = recordings(wire / "okx" / "rest" / "jkorf_trading.jsonl")
+    venue.says("/trade/batch-orders", Answer(answers["PlaceOrder"]))
+    venue.says("/trade/order", Answer(answers["PlaceOrder"]))
+    place(okx, "BTC/USDT", "0.01", "20000")
+    sent = json.loads(next(request.body for request in venue.requests if request.method == "POST"))
+    order = sent[0] if isinstance(sent, list) else sent
+    assert {name: order[name] for name in ("instId", "clOrdId", "side", "ordType", "sz", "px")} == {
+        "instId": "BTC-USDT",
+        "clOrdId": CLIENT_ORDER_ID,
+        "side": "buy",
+        "ordType": "limit",
+        "sz": "0.01",
+        "px": "20000",
+    }
+
+
+def test_an_okx_order_is_asked_for_by_its_client_order_id(
+    venue: RecordedVenue, okx: CcxtExchange, wire: Path
+) -> None:
+    answer = json.loads(recordings(wire / "okx" / "rest" / "jkorf_trading.jsonl")["GetOrderDetails"])
+    answer["data"][0] |= {"clOrdId": CLIENT_ORDER_ID, "tgtCcy": "base_ccy", "sz": "0.00192834"}
+    venue.says("/trade/order", Answer(json.dumps(answer)))
+    order = okx.find(CLIENT_ORDER_ID, "BTC/USDT", since=NOW)
+    assert order is not None
+    assert (order.exchange_order_id, order.status) == ("680800019749904384", "closed")
+    assert order.filled == order.amount == Decimal("0.00192834")
+    # Paid in bitcoin, told in dollars.
+    assert order.fee == Decimal("0.00000192834") * Decimal(51858)
+    assert dict(parse_qsl(venue.asked("/trade/order")[0].query))["clOrdId"] == CLIENT_ORDER_ID
+
+
+def test_a_venue_that_shows_only_a_part_of_its_orders_leaves_it_open(
+    venue: RecordedVenue, okx: CcxtExchange, wire: Path
+) -> None:
+    other = json.loads(recordings(wire / "okx" / "rest" / "jkorf_trading.jsonl")["GetOrderDetails"])["data"][
+        0
+    ]
+    other |= {"cTime": str(int(NOW.timestamp() * 1000)), "clOrdId": "another"}
+    page = {"code": "0", "msg": "", "data": [other | {"ordId": str(number)} for number in range(100)]}
+    venue.says("/trade/order", Answer('{"code":"51603","msg":"Order does not exist","data":[]}'))
+    venue.says("/trade/orders-pending", Answer('{"code":"0","msg":"","data":[]}'))
+    venue.says("/trade/orders-history", Answer(json.dumps(page)))
+    with pytest.raises(ExchangeUnreachable, match="more orders"):
+        okx.find(CLIENT_ORDER_ID, "BTC/USDT", since=NOW)
+
+
+def test_kraken_futures_are_contracts(krakenfutures: CcxtExchange) -> None:
+    instrument = next(iter(krakenfutures.instruments().values()))
+    assert isinstance(instrument, Instrument)
+    assert (instrument.symbol, instrument.is_contract) == ("BTC/USD:BTC", True)
+    assert (instrument.inverse, instrument.contract_size) == (True, Decimal(1))
+    assert (instrument.lot, instrument.tick) == (Decimal(1), Decimal("0.5"))
+
+
+def test_a_kraken_futures_order_carries_its_id_and_deadline(
+    venue: RecordedVenue, krakenfutures: CcxtExchange, wire: Path
+) -> None:
+    recorded = wire / "kraken" / "rest" / "nautilus" / "http_send_order_futures.json"
+    venue.says("/sendorder", Answer(recorded.read_text()))
+    place(krakenfutures, "BTC/USD:BTC", "10", None, reduce_only=True)
+    sent = dict(parse_qsl(venue.asked("/sendorder")[0].query))
+    assert (sent["cliOrdId"], sent["size"], sent["reduceOnly"]) == (CLIENT_ORDER_ID, "10", "true")
+    assert sent["processBefore"] == "2026-03-02T12:00:50.000Z"
+
+
+def test_bitmex_names_its_closing_and_where_to_go() -> None:
+    with pytest.raises(VenueClosed, match=r"2026-09-23.*Kraken Futures"):
+        CcxtExchange("bitmex", "bitmex")
+
+
+def test_bitmex_contracts_are_worth_a_dollar_and_quantos_are_left_out(bitmex: CcxtExchange) -> None:
+    instruments = bitmex.instruments()
+    perpetual = instruments["BTC/USD:BTC"]
+    assert (perpetual.inverse, perpetual.contract_size) == (True, Decimal(1))
+    assert (perpetual.lot, perpetual.tick) == (Decimal(100), Decimal("0.5"))
+    assert "ETH/USD:BTC" not in instruments
+
+
+def test_bitmex_still_speaks_to_a_local_venue(venue: RecordedVenue, bitmex: CcxtExchange, wire: Path) -> None:
+    venue.says("/order", Answer(recordings(wire / "bitmex" / "rest" / "jkorf_endpoints.jsonl")["PlaceOrder"]))
+    place(bitmex, "BTC/USD:BTC", "100", None)
+    assert json.loads(venue.asked("/order")[0].body)["clOrdID"] == CLIENT_ORDER_ID
