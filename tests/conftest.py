@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import socket
@@ -15,6 +14,7 @@ import pytest
 
 from missiondesk.store.administration import drop_database
 from missiondesk.store.embedded import EmbeddedPostgres
+from missiondesk.store.migrate import upgrade
 
 TEMPLATE = "missiondesk_template"
 
@@ -46,10 +46,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     server.start()
     try:
         server.create_database(TEMPLATE)
-        if importlib.util.find_spec("missiondesk.store.migrate") is not None:
-            from missiondesk.store.migrate import upgrade
-
-            upgrade(server.url(TEMPLATE))
+        upgrade(server.url(TEMPLATE))
         yield server
     finally:
         server.stop()
