@@ -1,4 +1,4 @@
-"""What has to be in Prefect before the worker comes: work pools, block types, deployments.
+"""What has to be there before the worker comes: work pools, block types, demo Missions, deployments.
 
 A program of its own (`python -m console.desk.setup`), so that what watches the desk need not import Prefect.
 """
@@ -6,6 +6,7 @@ A program of its own (`python -m console.desk.setup`), so that what watches the 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import anyio
@@ -15,16 +16,21 @@ from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.exceptions import ObjectNotFound
 from prefect.workers.base import BaseWorker
 from prefect.workers.process import ProcessWorker
+from sqlalchemy import Engine
 
 from blocks.database import Database
 from blocks.exchange_account import ExchangeAccount
-from deployments.missions import WORK_POOL
+from deployments.missions import DEPLOYMENT_NAME, WORK_POOL
 from deployments.prefork.worker import PreforkWorker
 from deployments.sync import sync
-from missiondesk.settings import Settings
+from missiondesk.demo import FIRST_TO_RUN, write_demo_missions
+from missiondesk.exchanges.open import open_exchange
+from missiondesk.settings import ExchangeChoice, Settings
 from missiondesk.store.database import connect
-from models.errors import InvalidSetting, MissiondeskError
+from missiondesk.templates.validation import check_task
+from models.errors import InvalidSetting, MissiondeskError, RetryLater
 
+# Its runs start a process each; it is there to compare the worker of the desk with.
 PROCESS_WORK_POOL = "process"
 
 
@@ -52,11 +58,33 @@ async def _keep_work_pool(client: PrefectClient, name: str, worker: type[BaseWor
         await client.update_work_pool(name, WorkPoolUpdate(base_job_template=template))
 
 
+def _write_demo_missions(engine: Engine, settings: Settings) -> Sequence[str]:
+    try:
+        market = open_exchange(settings.exchange or ExchangeChoice.KRAKEN, settings)
+        written = write_demo_missions(engine, market, check_task)
+    except RetryLater as error:
+        click.echo(f"no demo Missions this time: {error}")
+        return ()
+    if written:
+        click.echo(f"wrote the demo Missions {', '.join(written)}")
+    return written
+
+
+async def _run_once(mission: str) -> None:
+    async with get_client() as client:
+        deployment = await client.read_deployment_by_name(f"{mission}/{DEPLOYMENT_NAME}")
+        await client.create_flow_run_from_deployment(deployment.id)
+
+
 def main() -> None:
     try:
         settings = Settings.load()
+        engine = connect(settings.database_url.get_secret_value())
         anyio.run(_set_up_prefect)
-        click.echo(str(sync(connect(settings.database_url.get_secret_value()))))
+        demo = _write_demo_missions(engine, settings)
+        click.echo(str(sync(engine)))
+        if FIRST_TO_RUN in demo:
+            anyio.run(_run_once, FIRST_TO_RUN)
     except MissiondeskError as error:
         click.echo(str(error), err=True)
         sys.exit(1)

@@ -14,7 +14,7 @@ from models.errors import InvalidRow, UnknownName
 from models.mission import Mission, MissionTask
 from models.tables import account, mission, task
 
-CheckTask = Callable[[MissionTask], None]
+CheckTask = Callable[[MissionTask], object]
 
 
 def save_mission(connection: Connection, fields: Mapping[str, Any]) -> Mission:
