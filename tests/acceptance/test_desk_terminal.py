@@ -1,0 +1,53 @@
+"""A desk on a real terminal: a live table of the Missions, and Ctrl-C from the keyboard."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from tests.acceptance.running_desk import PROGRAM, RunningDesk, wait_for
+
+pytestmark = [pytest.mark.desk, pytest.mark.xdist_group("desk"), pytest.mark.timeout(600)]
+
+
+def test_the_table_of_missions_is_live_and_ctrl_c_reaches_up_alone(
+    new_desk: Callable[[], RunningDesk],
+) -> None:
+    desk = new_desk()
+    screen, terminal = pty.openpty()
+    shown = ""
+
+    def shows(pattern: str) -> bool:
+        nonlocal shown
+        while select.select([screen], [], [], 0.1)[0]:
+            shown += os.read(screen, 65536).decode(errors="replace")
+        return re.search(pattern, shown) is not None
+
+    with subprocess.Popen(
+        [PROGRAM, "up", "--exchange", "sandbox", "--prefect-port", str(desk.prefect_port)],
+        env={**desk.environment, "COLUMNS": "140", "LINES": "40", "TERM": "xterm"},
+        preexec_fn=lambda: os.login_tty(terminal),
+    ) as up:
+        os.close(terminal)
+        try:
+            wait_for(lambda: shows("the desk is up"), 150, shown)
+            wait_for(lambda: shows("waits for.*next tick"), 20, shown)
+            wait_for(lambda: shows(r"btc-dip.*1/2 hourly RSI under 30"), 20, shown)
+            wait_for(lambda: shows(r"btc-first-buy.*FILLED"), 60, shown)
+            everything = desk.processes()
+            shown = ""
+            os.write(screen, b"\x03")
+            wait_for(lambda: shows("the desk is down"), 90, shown)
+            assert up.wait(10) == 0
+        finally:
+            up.kill()
+            os.close(screen)
+    for part in ("listener", "worker", "prefect", "sandbox", "postgres"):
+        assert f"stopping {part}" in shown, "none of them had ended by itself"
+    assert not [process for process in everything if process.is_running()]
