@@ -33,7 +33,6 @@ from deployments.prefork.prefect_private import (
 )
 from deployments.prefork.registry import SharedDescriptor
 
-WORKER_DIED = 3
 SECONDS_TO_SEND_LOGS = 5.0
 
 
@@ -84,8 +83,8 @@ class Child:
                     case _:
                         assert_never(order)
         except (EOFError, OSError):
-            # Whoever starts next settles the run: two processes must never believe they run it.
-            os._exit(WORKER_DIED)
+            # The next worker settles the run, so nothing of it may go on here.
+            os.killpg(0, signal.SIGKILL)
 
     def _on_cancel(self, *_: object) -> None:
         if self._present is not None and self._present == self._to_cancel:

@@ -52,8 +52,13 @@ class ChildProcess:
     async def start(self) -> None:
         """Raises ChildFailedToStart."""
         # The first start also starts the forkserver, which imports everything.
-        await asyncio.to_thread(self._process.start)
-        self._child_end.close()
+        try:
+            await asyncio.to_thread(self._process.start)
+        except (OSError, EOFError) as error:
+            self._connection.close()
+            raise ChildFailedToStart(f"the forkserver did not answer: {error!r}") from error
+        finally:
+            self._child_end.close()
         loop = asyncio.get_running_loop()
         loop.add_reader(self._connection.fileno(), self._hear)
         loop.add_reader(self._process.sentinel, self._on_exit)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -48,12 +49,17 @@ class FlowRuns:
         body = {"work_queue_names": self._queues, "scheduled_before": before.isoformat(), "limit": PAGE}
         if after is not None:
             body["scheduled_after"] = after.isoformat()
-        response = await self._client.request(
-            "POST",
-            "/work_pools/{name}/get_scheduled_flow_runs",
-            path_params={"name": self._pool},
-            json=body,
-        )
+        try:
+            response = await self._client.request(
+                "POST",
+                "/work_pools/{name}/get_scheduled_flow_runs",
+                path_params={"name": self._pool},
+                json=body,
+            )
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code == httpx.codes.NOT_FOUND:
+                return []  # someone deleted the pool; it may come back
+            raise
         return WorkerFlowRunResponse.model_validate_list(response.json())
 
     async def newer_is_due(self, flow_run: FlowRun, due: datetime, now: datetime) -> bool:

@@ -19,26 +19,29 @@ from prefect.exceptions import TerminationSignal
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-# Typed as Any, for what is replaced in it is not exported.
+# Typed as Any, for what is replaced in them is not exported.
 flow_engine: Any = importlib.import_module("prefect.flow_engine")
+engine_signals: Any = importlib.import_module("prefect.utilities.engine")
 
 
 @contextmanager
 def engine_for_many_runs() -> Iterator[None]:
-    """Spare each flow run two threads of the engine that only pay in a process of its own.
+    """Leave out what the engine does for one run in a process of its own.
 
     The heartbeat thread is joined at the end of every run, about 0.9 s; the worker itself notices a dead
-    child. The suspension observer opens a websocket per run, about 0.2 s; so a run that someone suspends
-    while it runs goes on to its end.
+    child. The suspension observer opens a websocket for every run, about 0.2 s; so a run that someone
+    suspends while it runs goes on to its end. A SIGTERM does not crash the run: the worker decides.
     """
-    observe = flow_engine.observe_flow_run_suspension
+    observe, heed = flow_engine.observe_flow_run_suspension, engine_signals._prefect_sigterm_handler
     flow_engine.observe_flow_run_suspension = _observe_nothing
+    engine_signals._prefect_sigterm_handler = _ignore_signal
     try:
         # Neither the environment nor a profile can say "never": only None keeps the thread away.
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield
     finally:
         flow_engine.observe_flow_run_suspension = observe
+        engine_signals._prefect_sigterm_handler = heed
 
 
 @contextmanager
@@ -46,6 +49,10 @@ def _observe_nothing(
     flow_run_id: UUID, suspension_request: FlowRunSuspensionRequest, polling_interval: float = 10
 ) -> Iterator[None]:
     yield
+
+
+def _ignore_signal(number: int, *_: object) -> None:
+    pass
 
 
 def cancel_present_run() -> NoReturn:

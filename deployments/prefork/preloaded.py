@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gc
+import signal
 
 from deployments.prefork.preload import preload
 from deployments.prefork.settings import WorkerSettings
+
+# A service manager's SIGTERM goes to all its processes; the forkserver ends with the worker and its children.
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 # prefect.cli: multiprocessing imports the worker's console script again in every child.
 preload(("prefect.cli", "deployments.prefork.child", *WorkerSettings.load().preload))

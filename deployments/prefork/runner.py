@@ -111,7 +111,7 @@ class Runner:
                 message = f"The run did not end by itself: {how}"
                 await self._surely(run.id, partial(self._flow_runs.settle, run.id, message))
             case Ended(settled=False, problem=problem):
-                message = problem or "The run was cancelled"
+                message = problem or "The run was ended from outside"
                 await self._surely(run.id, partial(self._flow_runs.settle, run.id, message))
 
     async def _in_a_child(self, run: DueRun, plan: Plan) -> Ended | Died | None:

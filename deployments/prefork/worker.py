@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any, TypeVar
@@ -38,6 +39,17 @@ FRESH = timedelta(minutes=1)
 Result = TypeVar("Result")
 
 _log = get_logger("workers.prefork")
+
+
+@dataclass(frozen=True)
+class _AtWork:
+    """What a worker has between its setup and its teardown."""
+
+    registration: LockedRecord
+    flow_runs: FlowRuns
+    plans: Plans
+    runner: Runner
+    watch: asyncio.Task[None]
 
 
 class PreforkWorker(BaseWorker[PreforkJobConfiguration, PreforkVariables, PreforkResult]):
@@ -73,11 +85,7 @@ class PreforkWorker(BaseWorker[PreforkJobConfiguration, PreforkVariables, Prefor
         self._reachable = True
         self._polled_at = datetime.now(UTC)
         self._registry = WorkerRegistry(Settings.load().home / "workers")
-        self._registration: LockedRecord | None = None
-        self._flow_runs: FlowRuns | None = None
-        self._plans: Plans | None = None
-        self._runner: Runner | None = None
-        self._watch: asyncio.Task[None] | None = None
+        self._at_work: _AtWork | None = None
 
     async def start(
         self,
@@ -92,41 +100,40 @@ class PreforkWorker(BaseWorker[PreforkJobConfiguration, PreforkVariables, Prefor
 
     async def setup(self) -> None:
         await super().setup()
-        self._registration = self._registry.register(self._pool_name, self.name)
-        self._flow_runs = FlowRuns(
-            self.client, self._pool_name, self._queue_names, self.name, self._registration.record.token
+        registration = self._registry.register(self._pool_name, self.name)
+        flow_runs = FlowRuns(
+            self.client, self._pool_name, self._queue_names, self.name, registration.record.token
         )
-        self._plans = Plans(self.client, lambda: self.work_pool.base_job_template)
-        pool = ChildPool(self._size, self._settings.runs_per_child, self._registration.lock)
-        self._runner = Runner(self._backlog, pool, self._flow_runs)
-        pool.start()
-        self._runner.start(self._size)
-        self._watch = asyncio.create_task(
-            watch_cancellations(self._runner.cancel, self._runner.cancel_all_asked_for)
+        children = ChildPool(self._size, self._settings.runs_per_child, registration.lock)
+        runner = Runner(self._backlog, children, flow_runs)
+        self._at_work = _AtWork(
+            registration=registration,
+            flow_runs=flow_runs,
+            plans=Plans(self.client, lambda: self.work_pool.base_job_template),
+            runner=runner,
+            watch=asyncio.create_task(watch_cancellations(runner.cancel, runner.cancel_all_asked_for)),
         )
-        await self._while_reachable(self._tidy_up())
+        children.start()
+        runner.start(self._size)
 
     async def teardown(self, *exc_info: Any) -> None:
-        """Finish what runs, within the grace period; give back what was not begun."""
-        if self._watch is not None:
-            self._watch.cancel()
-        if self._runner is not None and self._registration is not None:
-            if self._run_once and not any(exc_info):
-                await self._runner.finish()
-            _log.info("Stopping: running flow runs get %g s to end", self._settings.grace_seconds)
-            if await self._runner.drain(self._settings.grace_seconds):
-                self._registration.remove()
-        await super().teardown(*exc_info)
+        """Let what runs end, within the grace period; what has not begun stays scheduled."""
+        try:
+            if self._at_work is not None:
+                await self._stop(self._at_work, finish=self._run_once and not any(exc_info))
+        finally:
+            await super().teardown(*exc_info)
 
     async def sync_with_backend(self) -> None:
         await self._while_reachable(super().sync_with_backend())
-        if self._runner is not None:
-            await self._while_reachable(self._tidy_up())
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
         """Fetch what is due soon; the lanes take each run from the backlog when its time has come."""
         self._polled_at = datetime.now(UTC)
-        fetched = await self._while_reachable(self._fetch())
+        if self._work_pool is None or self._at_work is None:
+            return []
+        await self._while_reachable(self._tidy_up(self._at_work))
+        fetched = await self._while_reachable(self._fetch(self._at_work))
         return [run.flow_run for run in fetched or []]
 
     def is_worker_still_polling(self, query_interval_seconds: float) -> bool:
@@ -143,18 +150,17 @@ class PreforkWorker(BaseWorker[PreforkJobConfiguration, PreforkVariables, Prefor
             "expected a run of a deployment, got a bundled flow: submit it to a work pool of type process"
         )
 
-    async def _fetch(self) -> list[DueRun]:
-        if self._work_pool is None or self._flow_runs is None or self._plans is None:
-            return []
+    async def _fetch(self, at_work: _AtWork) -> list[DueRun]:
         self._backlog.poll_begins()
         now = datetime.now(UTC)
-        found = await self._flow_runs.scheduled(before=now + self._ahead)
+        found = await at_work.flow_runs.scheduled(before=now + self._ahead)
         complete = len(found) < PAGE
         if not complete:
-            fresh = await self._flow_runs.scheduled(before=now + self._ahead, after=now - FRESH)
-            found = [*found, *(run for run in fresh if run not in found)]
-        flow_runs = self._spread(found)
-        plans = await asyncio.gather(*(self._plans.of(flow_run) for flow_run in flow_runs))
+            fresh = await at_work.flow_runs.scheduled(before=now + self._ahead, after=now - FRESH)
+            known = {entry.flow_run.id for entry in found}
+            found += [entry for entry in fresh if entry.flow_run.id not in known]
+        flow_runs = list(self._spread(found))
+        plans = await asyncio.gather(*(at_work.plans.of(flow_run) for flow_run in flow_runs))
         runs = [
             DueRun(flow_run, flow_run.next_scheduled_start_time or now, plan)
             for flow_run, plan in zip(flow_runs, plans, strict=True)
@@ -162,19 +168,24 @@ class PreforkWorker(BaseWorker[PreforkJobConfiguration, PreforkVariables, Prefor
         self._backlog.replace(runs, complete)
         return runs
 
-    def _spread(self, found: Iterable[WorkerFlowRunResponse]) -> list[FlowRun]:
+    def _spread(self, found: Iterable[WorkerFlowRunResponse]) -> Iterator[FlowRun]:
         # Runs of one queue and instant go in an order of this worker's own, lest two workers race for each.
-        spread: list[FlowRun] = []
         for _, tied in groupby(
-            found, lambda run: (run.work_queue_id, run.flow_run.next_scheduled_start_time)
+            found, lambda entry: (entry.work_queue_id, entry.flow_run.next_scheduled_start_time)
         ):
-            spread += sorted((run.flow_run for run in tied), key=lambda run: hash((self.name, run.id)))
-        return spread
+            yield from sorted((entry.flow_run for entry in tied), key=lambda run: hash((self.name, run.id)))
 
-    async def _tidy_up(self) -> None:
-        assert self._runner is not None and self._flow_runs is not None
-        await self._runner.repair()
-        await settle_orphans(self._registry, self._pool_name, self._flow_runs)
+    async def _tidy_up(self, at_work: _AtWork) -> None:
+        await at_work.runner.repair()
+        await settle_orphans(self._registry, self._pool_name, at_work.flow_runs)
+
+    async def _stop(self, at_work: _AtWork, *, finish: bool) -> None:
+        if finish:
+            await at_work.runner.finish()
+        settled = await at_work.runner.drain(self._settings.grace_seconds)
+        at_work.watch.cancel()
+        if settled:
+            at_work.registration.remove()
 
     async def _while_reachable(self, request: Coroutine[Any, Any, Result]) -> Result | None:
         """None when the server does not answer: Prefect's loops would end the worker after some minutes."""
@@ -205,7 +216,7 @@ def _stopped_by_signals() -> Iterator[None]:
     def stop(number: int) -> None:
         assert task is not None
         if not task.cancelling():
-            _log.info("%s: draining; once more to stop at once", signal.Signals(number).name)
+            _log.info("%s: draining; a second one ends the worker at once", signal.Signals(number).name)
             task.cancel()
         else:
             os.kill(os.getpid(), signal.SIGKILL)

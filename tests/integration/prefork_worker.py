@@ -100,9 +100,8 @@ class Pool:
 
     def deploy(self, flow: str, **options: Any) -> UUID:
         flow_id = self.client.create_flow_from_name(f"{flow} of {self.name}")
-        return self.client.create_deployment(
-            flow_id, name=uuid4().hex, entrypoint=f"{FLOWS}.{flow}", work_pool_name=self.name, **options
-        )
+        options.setdefault("entrypoint", f"{FLOWS}.{flow}")
+        return self.client.create_deployment(flow_id, name=uuid4().hex, work_pool_name=self.name, **options)
 
     def order(
         self,

@@ -17,10 +17,11 @@ from prefect.states import Cancelling, Completed
 from deployments.prefork.flow_runs import FlowRuns
 from deployments.prefork.registry import WorkerRegistry
 from deployments.prefork.worker import PreforkWorker
-from tests.integration.prefork_worker import Pool, RunningWorker, all_gone, wait_for
+from tests.integration.prefork_worker import ROOT, Pool, RunningWorker, all_gone, wait_for
 
 pytestmark = pytest.mark.prefect
 
+PATH_OF_FLOWS = "tests/integration/prefork_flows.py:three_tasks"
 StartWorker = Callable[..., RunningWorker]
 
 
@@ -64,11 +65,13 @@ def start_worker(pool: Pool, prefect_api: str, short_home: Path) -> Iterator[Sta
 def test_runs_end_as_their_flows_do(pool: Pool, start_worker: StartWorker) -> None:
     start_worker()
     good = pool.order(pool.deploy("three_tasks"), {"number": 4})
+    by_path = pool.order(pool.deploy("three_tasks", entrypoint=PATH_OF_FLOWS, path=str(ROOT)))
     wrong = pool.order(pool.deploy("three_tasks"), {"number": "four"})
     missing = pool.order(pool.deploy("no_such_flow"))
     commanded = pool.order(pool.deploy("three_tasks"), job_variables={"command": "echo"})
 
     assert pool.wait_until_over(good).is_completed()
+    assert pool.wait_until_over(by_path).is_completed()
     assert len(wait_for(lambda: pool.client.read_task_runs())) >= 3
     assert pool.wait_until_over(wrong).is_failed()
     assert "number" in (pool.state(wrong).message or "")
@@ -152,7 +155,9 @@ def test_sigterm_lets_running_runs_end_and_leaves_the_others_waiting(
     wait_for(lambda: len(processes_in(tmp_path)) == 2)
     family = worker.descendants()
 
-    worker.process.terminate()
+    # As from a service manager that tells every process of the service.
+    for process in [*family, worker.process]:
+        process.terminate()
     wait_for(lambda: "draining" in worker.printed)
     (tmp_path / "go").touch()
 
