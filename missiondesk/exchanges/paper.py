@@ -18,7 +18,7 @@ from missiondesk.exchanges.paper_passages import passages_since
 from missiondesk.exchanges.port import MarketData
 from missiondesk.store.database import transaction
 from models.account import Account
-from models.errors import ExchangeUnreachable, InputRefused, OrderRejected, UnknownName
+from models.errors import ExchangeUnreachable, OrderRejected, UnknownName
 from models.market import Instrument, Side
 from models.order import ExchangeOrder, OrderType, Position
 
@@ -81,12 +81,17 @@ class PaperExchange:
         reduce_only: bool = False,
         leverage: Decimal | None = None,
     ) -> ExchangeOrder:
-        """See the port. Raises InputRefused for contracts, OrderRejected as a venue would."""
+        """See the port. Raises OrderRejected as a venue would, and for every order for a contract."""
         earlier = self._known(client_order_id)
         if earlier is not None:
             return earlier.as_reported()
         instrument = self._instrument(symbol)
         problem = order_problem(instrument, type, amount, price, leverage)
+        if instrument.is_contract:
+            problem = (
+                "paper trading of contracts is not there yet: "
+                f"expected a spot market such as BTC/USD, got {symbol}"
+            )
         if problem is None and self._clock() > deadline:
             problem = (
                 f"expected before {deadline:%Y-%m-%d %H:%M:%S} UTC, got there at {self._clock():%H:%M:%S}"
@@ -241,13 +246,7 @@ class PaperExchange:
         instruments = self._market.instruments()
         if symbol not in instruments:
             raise UnknownName(f"symbol of {self._market.name}", symbol, instruments)
-        instrument = instruments[symbol]
-        if instrument.is_contract:
-            raise InputRefused(
-                "paper trading of contracts is not there yet: "
-                f"expected a spot market such as BTC/USD, got {symbol}"
-            )
-        return instrument
+        return instruments[symbol]
 
     def _check_funds(self, connection: Connection, currency: str, needed: Decimal) -> None:
         holding = books.wallet(connection, self._account.name).get(currency)

@@ -69,7 +69,8 @@ class Trading(Protocol):
     ) -> ExchangeOrder:
         """Send one order that the venue must refuse after `deadline`, where it has such a thing.
 
-        Raises OrderRejected (the venue said no), OutcomeUnknown (no or no readable answer).
+        Raises OrderRejected (the venue said no), OutcomeUnknown (no or no readable answer). All other errors
+        mean that the venue certainly took no order.
         """
         ...
 

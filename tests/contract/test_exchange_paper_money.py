@@ -23,7 +23,7 @@ from sqlalchemy.exc import IntegrityError
 from missiondesk.exchanges.paper import PaperExchange
 from missiondesk.store.database import connect
 from models.account import Account
-from models.errors import InputRefused, OrderRejected
+from models.errors import OrderRejected
 from models.market import Instrument, Level, Side
 from models.order import ExchangeOrder
 from tests.tape_venue import BITCOIN, NOON, SYMBOL, Hand, TapeVenue, a_trade
@@ -185,7 +185,7 @@ def test_a_cancel_takes_the_fills_before_it(engine: Engine) -> None:
 def test_contracts_are_refused_in_plain_words(engine: Engine) -> None:
     hand = Hand()
     perpetual = Instrument(**{**vars(BITCOIN), "is_contract": True})
-    with pytest.raises(InputRefused, match="paper trading of contracts"):
+    with pytest.raises(OrderRejected, match=r"paper trading of contracts.*BTC/USD"):
         place(paper(engine, hand, "one", perpetual), hand, "buy", "1")
 
 
