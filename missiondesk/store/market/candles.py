@@ -1,0 +1,135 @@
+"""Stored candles: written as they come, read as arrays, their gaps kept."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from sqlalchemy import Connection
+
+from missiondesk.market.candles import Candles, timeframe_milliseconds
+from missiondesk.store.market.binary_copy import Column, Floats, Integers, Times, Words
+from missiondesk.store.market.blocks import CANDLE_COLUMNS, read_block
+from missiondesk.store.market.series import NEVER, Series, forget_states, lock
+from missiondesk.store.market.staging import Written, execute, upsert
+from models.market_tables import candle
+
+Source = Literal["exchange", "trades", "lower"]
+_SOURCES: tuple[Source, ...] = ("exchange", "trades", "lower")
+
+# What the exchange itself served is replaced by what it serves, and by nothing that we made.
+_SERVED_STAYS = "stored.source = 'exchange' AND given.source <> 'exchange'"
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The first and the newest stored candle of a series (ms), and the newest one that a step has seen."""
+
+    first: int
+    newest: int
+    seen: int
+
+
+def write_candles(
+    connection: Connection, given: Sequence[tuple[Series, Candles]], source: Source = "exchange"
+) -> dict[int, Written]:
+    """Store closed candles; what differed before, by series. Locks these series.
+
+    A series in which something changed that steps have seen already is calculated anew, from its first
+    candle: only so do values that depend on all before come out bit-equal to one calculation of everything.
+    """
+    given = [(series, candles) for series, candles in given if len(candles)]
+    if not given:
+        return {}
+    ids = [series.id for series, _ in given]
+    lock(connection, ids)
+    seen = {id: extent.seen for id, extent in extents(connection, ids).items()}
+    lengths = [len(candles) for _, candles in given]
+    columns: dict[str, Column] = {
+        "series_id": Integers(np.repeat(np.array(ids, dtype=np.int32), lengths)),
+        "open_time": Times(np.concatenate([candles.open_time for _, candles in given])),
+        **{
+            name: Floats(np.concatenate([getattr(candles, name) for _, candles in given]))
+            for name in CANDLE_COLUMNS
+        },
+        "source": Words(np.full(sum(lengths), _SOURCES.index(source)), _SOURCES),
+    }
+    written = upsert(connection, candle, columns, ("series_id", "open_time"), unless=_SERVED_STAYS)
+    outdated = [id for id, change in written.items() if id in seen and change.first_open_time <= seen[id]]
+    if outdated:
+        forget_states(connection, outdated)
+    detect_gaps(connection, [series for series, _ in given], written)
+    return written
+
+
+def read_candles(
+    connection: Connection, of: Sequence[Series], after: Mapping[int, int] | None = None
+) -> list[Candles]:
+    """The stored candles of each series later than `after` (ms, by id), all without it."""
+    since = {each.id: NEVER if after is None else after.get(each.id, NEVER) for each in of}
+    return read_block(connection, "candle", CANDLE_COLUMNS, since).candles(of)
+
+
+def newest_candles(connection: Connection, of: Series, count: int, until: int) -> Candles:
+    """The newest `count` stored candles of a series that opened not later than `until` (ms)."""
+    block = read_block(connection, "candle", CANDLE_COLUMNS, {of.id: until}, {of.id: until}, before_too=count)
+    return block.candles([of])[0]
+
+
+def extents(connection: Connection, ids: Collection[int]) -> dict[int, Extent]:
+    """Where each series begins and ends; those without candles are left out."""
+    rows = execute(
+        connection,
+        "SELECT id, (extract(epoch FROM first.open_time) * 1000)::bigint,"
+        " (extract(epoch FROM newest.open_time) * 1000)::bigint,"
+        " (SELECT (extract(epoch FROM max(last_open_time)) * 1000)::bigint"
+        "  FROM series_state WHERE series_id = id)"
+        " FROM unnest(CAST(:ids AS int[])) AS wanted (id)"
+        " CROSS JOIN LATERAL (SELECT open_time FROM candle WHERE series_id = id"
+        "  ORDER BY open_time LIMIT 1) AS first"
+        " CROSS JOIN LATERAL (SELECT open_time FROM candle WHERE series_id = id"
+        "  ORDER BY open_time DESC LIMIT 1) AS newest",
+        ids=list(ids),
+    )
+    return {row[0]: Extent(row[1], row[2], NEVER if row[3] is None else row[3]) for row in rows}
+
+
+def detect_gaps(connection: Connection, of: Sequence[Series], written: Mapping[int, Written]) -> None:
+    """Note what is absent between stored candles, from the candle before the first written one on."""
+    changed = [each for each in of if each.id in written and written[each.id].inserted]
+    if not changed:
+        return
+    given = {
+        "ids": [each.id for each in changed],
+        "since": [written[each.id].first_open_time for each in changed],
+        "steps": [timeframe_milliseconds(each.interval) for each in changed],
+    }
+    # `opened` begins one candle before what was written: a gap may end there, or begin.
+    stretches = (
+        "WITH wanted AS (SELECT id, step * interval '1 millisecond' AS step,"
+        "  coalesce((SELECT max(open_time) FROM candle WHERE series_id = id"
+        "   AND open_time < to_timestamp(since / 1000.0)), '-infinity') AS since"
+        "  FROM unnest(CAST(:ids AS int[]), CAST(:since AS bigint[]), CAST(:steps AS bigint[]))"
+        "  AS given (id, since, step)),"
+        " found AS (SELECT id, opened + step AS first_open_time, next - step AS last_open_time"
+        "  FROM wanted CROSS JOIN LATERAL (SELECT open_time AS opened,"
+        "   lead(open_time) OVER (ORDER BY open_time) AS next"
+        "   FROM candle WHERE series_id = id AND open_time >= since) AS stretch"
+        "  WHERE next - opened > step)"
+    )
+    execute(
+        connection,
+        f"{stretches} DELETE FROM candle_gap gap USING wanted"  # noqa: S608
+        " WHERE gap.series_id = wanted.id AND gap.last_open_time >= wanted.since"
+        " AND NOT EXISTS (SELECT FROM found WHERE found.id = gap.series_id"
+        "  AND found.first_open_time = gap.first_open_time AND found.last_open_time = gap.last_open_time)",
+        **given,
+    )
+    execute(
+        connection,
+        f"{stretches} INSERT INTO candle_gap (series_id, first_open_time, last_open_time)"  # noqa: S608
+        " SELECT id, first_open_time, last_open_time FROM found ON CONFLICT DO NOTHING",
+        **given,
+    )
