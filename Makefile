@@ -27,8 +27,10 @@ check: lint test  ## everything
 bench: $(READY)  ## print figures and write them to benchmarks/latest.json
 	$(BIN)/python -m benchmarks $(ARGS)
 
-chaos: $(READY)  ## kill -9 at many random points
-	MISSIONDESK_CHAOS_ROUNDS=50 $(BIN)/python -m pytest tests/faults --timeout 7200 $(ARGS)
+N ?= 50
+SEED ?= 1
+chaos: $(READY)  ## kill -9 at N random points; SEED chooses them
+	CHAOS_COUNT=$(N) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest tests/faults --timeout 7200 $(ARGS)
 
 lock:  ## choose the newest versions that pyproject.toml allows and write them to requirements.lock
 	rm -rf .tools/lock
