@@ -17,7 +17,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from missiondesk.market.candles import Candles
+import numpy as np
+from numpy.typing import NDArray
+
+from missiondesk.market.candles import Candles, FloatArray
 from missiondesk.market.ema_channel import EmaChannel, channel_at
 from missiondesk.market.indicators import indicator, value_at
 
@@ -30,6 +33,9 @@ HIGHER_TIMEFRAME: Final[Mapping[str, str]] = {"1h": "4h", "4h": "1d", "1d": "1w"
 class Regime(StrEnum):
     TRENDING = "trending"
     RANGING = "ranging"
+
+
+REGIMES: Final = tuple(Regime)
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,17 @@ def regime(adx: float, in_channel_percent: float, settings: RegimeSettings | Non
     if adx < limits.ranging_below_adx and in_channel_percent > limits.ranging_above_percent:
         return Regime.RANGING
     return Regime.TRENDING if adx > limits.otherwise_trending_above_adx else Regime.RANGING
+
+
+def regimes(
+    adx: FloatArray, in_channel_percent: FloatArray, settings: RegimeSettings | None = None
+) -> NDArray[np.int64]:
+    """The regime of each, as its place in REGIMES."""
+    limits = settings or RegimeSettings()
+    first = (adx > limits.trending_above_adx) & (in_channel_percent < limits.trending_below_percent)
+    second = (adx < limits.ranging_below_adx) & (in_channel_percent > limits.ranging_above_percent)
+    trending = first | (~second & (adx > limits.otherwise_trending_above_adx))
+    return np.where(trending, REGIMES.index(Regime.TRENDING), REGIMES.index(Regime.RANGING))
 
 
 def regime_at(candles: Candles, settings: RegimeSettings | None = None) -> tuple[Regime, EmaChannel, float]:

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from missiondesk.market.candles import FloatArray
-from missiondesk.market.regime import Regime
+from missiondesk.market.regime import REGIMES, Regime
 from missiondesk.market.signal_settings import Lines, SignalSettings
 from missiondesk.market.signals import Action, Size, Strategy
 from missiondesk.market.situation_series import Mask, Places, divergences, gains, highest, percents
@@ -22,7 +22,6 @@ from missiondesk.market.situation_series import Mask, Places, divergences, gains
 ACTIONS: Final = tuple(Action)
 STRATEGIES: Final = tuple(Strategy)
 SIZES: Final = tuple(Size)
-REGIMES: Final = tuple(Regime)
 
 _BUY, _SELL, _HOLD = (ACTIONS.index(action) for action in (Action.BUY, Action.SELL, Action.HOLD))
 _TREND, _REVERSION = (

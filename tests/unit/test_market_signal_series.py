@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from missiondesk.market.candles import Candles
 from missiondesk.market.ema_channel import EmaChannel
-from missiondesk.market.regime import Regime
-from missiondesk.market.signal_series import ACTIONS, REGIMES, SIZES, STRATEGIES, CandleRows, signal_series
+from missiondesk.market.regime import REGIMES, Regime
+from missiondesk.market.signal_series import ACTIONS, SIZES, STRATEGIES, CandleRows, signal_series
 from missiondesk.market.signals import signal
 from missiondesk.market.situation import situation
 

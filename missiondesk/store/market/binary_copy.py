@@ -7,7 +7,7 @@ one NumPy record array each. The format is in PostgreSQL's manual, under COPY, "
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final, Literal
@@ -159,8 +159,8 @@ def _with_documents(
 ) -> bytes:
     width = records.dtype.itemsize
     packed = records.tobytes()
-    parts = [(packed[start : start + width] for start in range(0, len(packed), width))]
-    parts += [(_document(column.texts[row]) for row in rows.tolist()) for column in documents]
+    parts: list[Iterable[bytes]] = [[packed[start : start + width] for start in range(0, len(packed), width)]]
+    parts += [map(_document, [column.texts[row] for row in rows.tolist()]) for column in documents]
     return b"".join(chain.from_iterable(zip(*parts, strict=True)))
 
 

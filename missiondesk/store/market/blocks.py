@@ -35,6 +35,11 @@ class Block:
         for start, stop in zip(starts, [*starts[1:], len(self)], strict=True):
             yield int(self.series_ids[start]), slice(int(start), int(stop))
 
+    def only(self, kept: NDArray[np.bool_]) -> Block:
+        """The rows of this mask."""
+        columns = {name: values[kept] for name, values in self.columns.items()}
+        return Block(self.series_ids[kept], self.open_time[kept], columns)
+
     def candles(self, of: Sequence[Series]) -> list[Candles]:
         """The candles of each of these series, in their order; empty where there are none."""
         places = dict(self.parts())
@@ -52,17 +57,21 @@ def read_block(
     after: Mapping[int, int],
     until: Mapping[int, int] | None = None,
     *,
+    where: str = "true",
     before_too: int = 0,
 ) -> Block:
     """Rows of `source` (a table, or a join of several, with series_id and open_time) later than `after`.
 
     after, until: series id → open time (ms), exclusive and inclusive. columns: name → SQL expression.
+    where: which of them, as SQL.
     before_too: how many rows that are not later than `after` are read as well, the newest ones.
     """
     expressions = columns if isinstance(columns, Mapping) else {name: name for name in columns}
-    values = ", ".join(f"coalesce({expression}, 'NaN') AS {name}" for name, expression in expressions.items())
+    values = ", ".join(
+        f"coalesce(({expression})::float8, 'NaN') AS {name}" for name, expression in expressions.items()
+    )
     names = "".join(f", found.{name}" for name in expressions)
-    rows = f"SELECT open_time, {values} FROM {source} WHERE series_id = wanted.id"  # noqa: S608
+    rows = f"SELECT open_time, {values} FROM {source} WHERE series_id = wanted.id AND {where}"  # noqa: S608
     later = f"({rows} AND open_time > wanted.after AND open_time <= wanted.until OFFSET 0)"
     if before_too:
         earlier = f"({rows} AND open_time <= wanted.after ORDER BY open_time DESC LIMIT {before_too:d})"

@@ -1,0 +1,1 @@
+"""Market data that refreshes itself: which candles to fetch, how gaps are filled, what is calculated when."""

@@ -1,0 +1,113 @@
+"""What is refreshed, and by which thresholds: defaults, `market.toml` in the desk's home, the environment.
+
+symbols = ["BTC/USD", "ETH/USD"]
+intervals = ["1h", "1d"]
+[regime]
+trending_above_adx = 27
+[signals]
+hold_below = 35
+buy_rsi = [{when = "above", limit = 80, points = -25}]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from missiondesk.market.candles import timeframe_milliseconds
+from missiondesk.market.regime import RegimeSettings
+from missiondesk.market.signal_settings import SignalSettings
+from models.errors import InvalidSetting, UnknownName
+from models.validation import problems_of
+
+FILE: Final = "market.toml"
+SYMBOLS: Final = (
+    "BTC/USD",
+    "ETH/USD",
+    "SOL/USD",
+    "DOGE/USD",
+    "BCH/USD",
+    "LTC/USD",
+    "XRP/USD",
+    "LINK/USD",
+    "ETH/BTC",
+)
+INTERVALS: Final = ("1h", "4h", "1d", "1w")
+_LISTS: Final = {"MISSIONDESK_SYMBOLS": "symbols", "MISSIONDESK_INTERVALS": "intervals"}
+
+
+def _known_intervals(intervals: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(sorted(set(intervals), key=timeframe_milliseconds))
+    except UnknownName as error:
+        raise ValueError(str(error)) from None
+
+
+def _unique(symbols: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(symbols))
+
+
+def _known_thresholds(rules: type[RegimeSettings] | type[SignalSettings]) -> Callable[[Any], Any]:
+    known = {field.name for field in fields(rules)}
+
+    def check(given: Any) -> Any:
+        unknown = sorted(set(given) - known) if isinstance(given, dict) else []
+        if unknown:
+            raise ValueError(f"expected one of {', '.join(sorted(known))}, got {', '.join(unknown)}")
+        return given
+
+    return check
+
+
+class RefreshSettings(BaseModel):
+    """Frozen. `exchange` None is the desk's.
+
+    first_candles: how many are asked for of a series that has none. looked_at_again: closed candles that are
+    fetched once more with the new ones, so that corrections are seen. trade_pages: answers of public trades
+    that one refresh may ask for to fill the gaps of one series.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    exchange: str | None = None
+    symbols: Annotated[tuple[str, ...], AfterValidator(_unique)] = Field(default=SYMBOLS, min_length=1)
+    intervals: Annotated[tuple[str, ...], AfterValidator(_known_intervals)] = Field(
+        default=INTERVALS, min_length=1
+    )
+    first_candles: int = Field(default=720, ge=1)
+    looked_at_again: int = Field(default=3, ge=0)
+    trade_pages: int = Field(default=20, ge=0)
+    regime: Annotated[RegimeSettings, BeforeValidator(_known_thresholds(RegimeSettings))] = RegimeSettings()
+    signals: Annotated[SignalSettings, BeforeValidator(_known_thresholds(SignalSettings))] = SignalSettings()
+
+    @classmethod
+    def load(cls, home: Path, environ: Mapping[str, str] = os.environ) -> RefreshSettings:
+        """Raises InvalidSetting, naming the file and what is wrong in it."""
+        path = home / FILE
+        given: dict[str, Any] = {}
+        try:
+            if path.exists():
+                given = tomllib.loads(path.read_text())
+        except tomllib.TOMLDecodeError as error:
+            raise InvalidSetting(f"{path}: expected TOML, got an error: {error}") from None
+        for name, field in _LISTS.items():
+            if environ.get(name):
+                given[field] = [word.strip() for word in environ[name].split(",") if word.strip()]
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            problems = "\n".join(f"{name}: {problem}" for name, problem in problems_of(error))
+            raise InvalidSetting(f"{path} and {', '.join(_LISTS)}:\n{problems}") from None
+
+
+def fingerprint(rules: RegimeSettings | SignalSettings) -> str:
+    """The same for equal thresholds: what was decided by others is decided anew."""
+    return hashlib.sha256(json.dumps(asdict(rules), sort_keys=True).encode()).hexdigest()[:16]
