@@ -11,13 +11,14 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks.exchange_account import credentials_of
 from missiondesk.desk import Desk
-from missiondesk.desk_file import running_desk
+from missiondesk.desk_file import running_desk, settings_with_desk
 from missiondesk.settings import Settings
 
 
 @cache
 def desk_of_this_process() -> Desk:
-    return Desk(Settings.load(), credentials_of)
+    """What the environment does not say, a desk that runs in the home says."""
+    return Desk(settings_with_desk(), credentials_of)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from missiondesk.ticks.tick import Run, run_tick
 from models.errors import MissiondeskError
 from tasks.attempt import attempt_as_task_run
 from tasks.mirror import label_run, name_run, show_walk
+from tasks.results import data_of
 
 # The server gives runs of a schedule such keys, whether its own loop or a schedule change made them.
 _SCHEDULED_KEY = "scheduled "
@@ -57,7 +58,7 @@ def run_mission(mission: str | int) -> TickOutcome:
     name = desk_of_this_process().missions.get(mission).name
     with desk_api(desk_of_this_process().settings):
         state: State[Any] = mission_flow.with_options(name=name)(name, return_state=True)
-    outcome = state.result(raise_on_failure=False)
+    outcome = data_of(state)
     if isinstance(outcome, TickOutcome):
         return outcome
     raise outcome

@@ -22,6 +22,7 @@ from models.errors import CallOperator, InputRefused, LeaseLost
 from models.mission import MissionTask
 from models.result import Verdict
 from tasks.arguments import untouched
+from tasks.results import data_of, result_of
 
 # The name of the state of a task run whose result was taken from the cache.
 CACHED = "Cached"
@@ -59,7 +60,7 @@ def attempt_as_task_run(mission_task: MissionTask, context: Context) -> Verdict:
     arguments = (untouched(mission_task), untouched(context))
     run = attempt.with_options(**options)
     state = run(*arguments, return_state=True)
-    verdict = Verdict(**state.result())
+    verdict = Verdict(**result_of(state))
     if state.name == CACHED and verdict.rule in UNDECIDED_RULES:
         # Data that was missing then may have come by now.
         verdict = Verdict(**run.with_options(refresh_cache=True)(*arguments))
@@ -68,8 +69,7 @@ def attempt_as_task_run(mission_task: MissionTask, context: Context) -> Verdict:
 
 def _may_resolve_itself(run: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
     """Whether the exception is one that another try may get rid of: not a wrong row, not wrong keys."""
-    error = state.result(raise_on_failure=False)
-    return not isinstance(error, InputRefused | CallOperator | LeaseLost)
+    return not isinstance(data_of(state), InputRefused | CallOperator | LeaseLost)
 
 
 def _cache_key(run: TaskRunContext, arguments: Mapping[str, Any]) -> str:
