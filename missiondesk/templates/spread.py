@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
+from missiondesk.market_names import FORMS, market_of, name_problem
 from missiondesk.templates.compare import compare_values
 from missiondesk.templates.context import Context
 from missiondesk.templates.operand import Value
@@ -19,21 +19,18 @@ from models.result import Verdict
 
 OLDEST_TICKER: Final = timedelta(seconds=60)
 
-_MARKET = re.compile(r"(?P<exchange>[a-z0-9_]+):(?P<symbol>[^\s/:{}]+/[A-Z0-9.$_-]+(:[A-Z0-9.$_-]+)?)")
 
-
-def _has_two_parts(name: str) -> str:
-    if not _MARKET.fullmatch(name):
-        raise ValueError(
-            f"expected a market in the form exchange:SYMBOL, such as kraken:BTC/USD, got {name!r}"
-        )
+def _in_a_known_form(name: str) -> str:
+    problem = name_problem(name)
+    if problem is not None:
+        raise ValueError(problem)
     return name
 
 
 MarketName = Annotated[
     str,
-    AfterValidator(_has_two_parts),
-    Field(description="exchange:SYMBOL", examples=["kraken:BTC/USD", "okx:BTC/USD:BTC"]),
+    AfterValidator(_in_a_known_form),
+    Field(description="; ".join(FORMS), examples=["kraken:BTC/USD", "okex_future_btcusd_quarter"]),
 ]
 
 
@@ -61,8 +58,8 @@ def spread_above(context: Context, params: SpreadParams) -> Verdict:
 
 
 def _quoted(context: Context, market: str, side: Literal["bid", "ask"]) -> Decimal:
-    exchange, _, symbol = market.partition(":")
-    ticker = context.markets.ticker(exchange, symbol)
+    place = market_of(market, context.now)
+    ticker = context.markets.ticker(place.exchange, place.symbol)
     price, amount = (ticker.bid, ticker.bid_amount) if side == "bid" else (ticker.ask, ticker.ask_amount)
     if price <= 0 or amount == 0:
         raise DataStale(f"{market} has no {side}")

@@ -143,7 +143,14 @@ def test_a_ticker_of_sixty_seconds_still_counts() -> None:
     assert spread(old, quoted(B, "99", "100"), value=1).passed
 
 
-def test_market_names_have_one_form() -> None:
-    for name in ("okex_future_btcusd_thisweek", "BTC/USD", "kraken:BTCUSD", "kraken:"):
-        with pytest.raises(ParamsRefused, match="a: expected a market in the form exchange:SYMBOL, such as"):
+def test_a_market_may_be_called_by_a_name_that_rolls() -> None:
+    desk = TemplateDesk(FileMarkets({}, tickers={A: quoted(A, "105", "106"), B: quoted(B, "99", "100")}))
+    # On this day the quarter's contract is the one of 29 March.
+    params = {"a": A, "b": "okex_future_btcusd_quarter", "value": 4.5}
+    assert try_template(desk.context(NOW), task_of("spread_above", params)).passed
+
+
+def test_market_names_have_known_forms() -> None:
+    for name in ("okex_future_btcusd_month", "BTC/USD", "kraken:BTCUSD", "kraken:"):
+        with pytest.raises(ParamsRefused, match="a: expected a market in one of the forms"):
             parse_params(find("spread_above"), {"a": name, "b": B, "value": 1})
