@@ -219,7 +219,7 @@ class LittleVenue:
     ) -> None:
         report = self._report(file, number)
         more = min(more, report.amount - report.filled)
-        if more <= 0:
+        if more <= 0 or report.status != "open":
             return
         filled = report.filled + more
         average = (report.filled * (report.average or Decimal(0)) + more * price) / filled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -37,6 +38,16 @@ class MovableClock:
 
     def forward(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
+
+
+class WallClock(MovableClock):
+    """The real time; moving it forward is waiting."""
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC)
+
+    def forward(self, seconds: float) -> None:
+        time.sleep(seconds)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -21,7 +22,10 @@ from missiondesk.orders.terms import Quotes
 from missiondesk.orders.venues import Venues
 from missiondesk.store.orders import TradeOrders
 from models.account import Account, Mode
+from models.errors import MissiondeskError
 from models.order import LeafKey, Order, OrderProgress, OrderStatus, Position, TradeRequest
+
+log = logging.getLogger(__name__)
 
 _MAY_BE_AT_VENUE = (OrderStatus.SENT, OrderStatus.UNKNOWN, OrderStatus.OPEN)
 
@@ -118,7 +122,7 @@ class OrderGateway:
             return None
         return Position(symbol, holding.amount, holding.entry_price)
 
-    def cancel_missionary(self, missionary_id: int, now: datetime) -> int:
+    def cancel_missionary(self, missionary_id: int) -> int:
         """Cancel what a Missionary has resting; how many of its orders have not settled yet."""
         ended = [
             self._settlement.end(order, "its missionary expired")
@@ -129,14 +133,22 @@ class OrderGateway:
     def follow_all(self) -> int:
         """Look up every order that may be at a venue, whoever sent it; how many have not settled yet.
 
-        Orders of Missions that no longer tick are followed by this alone.
+        Orders of Missions that no longer tick are followed by this alone, and intents that a dead tick left
+        behind are taken back.
         """
-        looked_up = [
-            self._settlement.look_up(order)
-            for order in self._orders.unsettled()
-            if order.status in _MAY_BE_AT_VENUE
-        ]
-        return sum(not order.status.is_final for order in looked_up)
+        followed = [self._follow(order) for order in self._orders.unsettled()]
+        return sum(not order.status.is_final for order in followed)
+
+    def _follow(self, order: Order) -> Order:
+        try:
+            if order.status is not OrderStatus.INTENT:
+                return self._settlement.look_up(order)
+            if self._clock() - order.created_at > self._patience.send_window:
+                return self._settlement.discard(order, "not sent: its tick had ended")
+        except MissiondeskError as error:
+            # One account that can't be reached must not keep the others' orders from being followed.
+            log.warning("order %s could not be followed: %s", order.client_order_id, error)
+        return order
 
     def _send(self, request: TradeRequest, send: Send, attempts: list[Order]) -> OrderProgress:
         if (moved := _moved(request, attempts)) is not None:

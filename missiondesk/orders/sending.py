@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,7 +27,9 @@ from models.errors import (
     VenueClosed,
 )
 from models.market import Instrument
-from models.order import Order, OrderStatus, TradeRequest, client_order_id
+from models.order import ExchangeOrder, Order, OrderStatus, TradeRequest, client_order_id
+
+log = logging.getLogger(__name__)
 
 _MINUTE = timedelta(minutes=1)
 
@@ -116,7 +119,21 @@ class Sender:
             raise
         except (OutcomeUnknown, ExchangeUnreachable) as error:
             return self._became(sent, OrderStatus.UNKNOWN, str(error))
-        return self.settlement.orders.move(sent, after_report(sent, report, instrument.lot), self.clock())
+        written = self.settlement.orders.move(sent, after_report(sent, report, instrument.lot), self.clock())
+        if written.exchange_order_id is None:
+            return self._recall(trading, written, report, instrument)
+        return written
+
+    def _recall(
+        self, trading: Trading, given_up: Order, report: ExchangeOrder, instrument: Instrument
+    ) -> Order:
+        """Another tick gave the order up as absent, and yet it arrived: its venue keeps no deadlines."""
+        log.error("order %s arrived after it was given up; it is cancelled", given_up.client_order_id)
+        if report.status == "open":
+            report = trading.cancel(report)
+        return self.settlement.orders.move(
+            given_up, after_report(given_up, report, instrument.lot), self.clock()
+        )
 
     def _not_sent(self, intent: Order) -> Order:
         """Someone else took the intent back, or this tick lost its lease; either way it is not sent."""

@@ -122,7 +122,7 @@ def _expired(desk: Desk, start: TickStart, run: Run, now: datetime) -> TickOutco
         return None
     if now - missionary.started_at <= timedelta(seconds=mission.expires_after_seconds):
         return None
-    if open_orders := desk.gateway(run.flow_run_id).cancel_missionary(missionary.id, now):
+    if open_orders := desk.gateway(run.flow_run_id).cancel_missionary(missionary.id):
         rule, reason = "EXPIRING", f"expired; waiting until {open_orders} order(s) have settled"
         desk.walks.release(missionary.id, run.flow_run_id, rule, reason)
         return _outcome(start, "Waiting", reason, rule=rule)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from missiondesk.orders.gateway import OrderGateway
+from models import tables
 from models.errors import CredentialsRefused, ExchangeUnreachable, LeaseLost, UnknownName
 from models.order import OrderProgress, OrderStatus, TradeRequest
 from tests.little_venue import Fault, LittleVenue
@@ -271,8 +271,8 @@ def test_orders_of_an_expired_missionary_are_cancelled(desk: OrderDesk) -> None:
     tick(desk, resting)
     tick(desk, other)
     once(desk.venue, "cancel", "unreachable")
-    assert desk.gateway().cancel_missionary(request.key.missionary_id, desk.clock()) == 1
-    assert desk.gateway().cancel_missionary(request.key.missionary_id, desk.clock()) == 0
+    assert desk.gateway().cancel_missionary(request.key.missionary_id) == 1
+    assert desk.gateway().cancel_missionary(request.key.missionary_id) == 0
     assert [order.status for order in desk.venue.accepted()] == ["cancelled", "open"]
 
 
@@ -280,6 +280,32 @@ def test_orders_are_followed_without_their_mission(desk: OrderDesk) -> None:
     request = replace(desk.open_missionary(), price=Decimal(15000))
     tick(desk, request)
     desk.venue.fill("0.5")
-    gateway: OrderGateway = desk.gateway("upkeep")
-    assert gateway.follow_all() == 0
+    assert desk.gateway("upkeep").follow_all() == 0
     assert statuses(desk) == ["filled"]
+
+
+def test_an_account_that_can_not_be_reached_keeps_no_other_from_being_followed(desk: OrderDesk) -> None:
+    request = replace(desk.open_missionary(), price=Decimal(15000))
+    for index in range(2):
+        tick(desk, at_place(request, index))
+    keys = ["wrong"]
+
+    def refuse_once(call: str) -> Fault | None:
+        if keys:
+            raise CredentialsRefused(f"{keys.pop()} key")
+        return None
+
+    desk.venue.fill("0.5")
+    desk.venue.fault = refuse_once
+    assert desk.gateway("upkeep").follow_all() == 1
+    assert statuses(desk) == ["open", "filled"]
+
+
+def test_intents_of_dead_ticks_are_taken_back(desk: OrderDesk) -> None:
+    tick(desk, replace(desk.open_missionary(), price=Decimal(15000)))
+    with desk.engine.connect() as connection:
+        connection.execute(tables.trade_order.update().values(status="intent", sent_at=None))
+    assert desk.gateway("upkeep").follow_all() == 1
+    desk.clock.forward(11)
+    assert desk.gateway("upkeep").follow_all() == 0
+    assert statuses(desk) == ["cancelled"]
