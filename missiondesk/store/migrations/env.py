@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from alembic import context
 
-import models.market_tables  # noqa: F401 — its tables are part of the metadata
+import models.component_tables
+import models.market_tables
+import models.timed_tables  # noqa: F401 — its tables are part of the metadata
 from models.tables import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)

@@ -12,6 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
+import models.component_tables  # noqa: F401 — its tables are part of the metadata
 from missiondesk.store.administration import drop_database
 from missiondesk.store.database import connect
 from missiondesk.store.migrate import current, head, upgrade

@@ -1,0 +1,1 @@
+"""The websocket hub and the HTTP routes of the old module protocol."""

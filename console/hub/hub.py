@@ -1,0 +1,245 @@
+"""The hub of one process: it holds components' websockets and moves their commands and reports.
+
+What it remembers is only which sockets it holds; everything else is rows. It serves as long as its database
+session lasts. When that is lost all sockets are closed, and their modules come back, here or elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from starlette.websockets import WebSocket
+
+from console.hub.line import Line
+from console.hub.reports import ReportWriter
+from missiondesk.components.switchboard import Claimed, Opened, Switchboard, enter
+from models.component import CommandKind
+from models.errors import RetryLater
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 1.0
+SEEN_SECONDS = 10.0
+RECONNECT_SECONDS = 1.0
+
+DATABASE_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+
+# Codes of RFC 6455: the server restarts, or the policy forbids it.
+RESTART, POLICY, NORMAL = 1012, 1008, 1000
+
+
+class HubAway(RetryLater):
+    """The database does not answer, so nobody can be connected now."""
+
+
+class Hub:
+    def __init__(self, database_url: str) -> None:
+        self._url = database_url
+        self._lines: dict[UUID, Line] = {}
+        self._by_component: dict[int, set[UUID]] = {}
+        self._draining: set[UUID] = set()
+        self._woken: set[int] = set()
+        self._unsent: list[Claimed] = []
+        self._executing: set[UUID] = set()
+        self._delivered: list[UUID] = []
+        self._work = asyncio.Event()
+        self._switchboard: Switchboard | None = None
+        self._reports: ReportWriter | None = None
+
+    @property
+    def connected(self) -> int:
+        """How many websockets this process holds."""
+        return len(self._lines)
+
+    @property
+    def serving(self) -> bool:
+        return self._switchboard is not None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Hub]:
+        """Serve while the block lasts; at its end the sockets are closed and their modules go elsewhere."""
+        ready = asyncio.Event()
+        serving = asyncio.create_task(self._serve_through_losses(ready), name="hub")
+        waiting = asyncio.create_task(ready.wait())
+        await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED, timeout=10)
+        waiting.cancel()
+        try:
+            yield self
+        finally:
+            serving.cancel()
+            with suppress(asyncio.CancelledError):
+                await serving
+
+    async def open(
+        self, websocket: WebSocket, component_hash: str, instance: str | None, room: int
+    ) -> Line | None:
+        """The line of an accepted websocket; None for a hash that is not registered. Raises HubAway."""
+        if self._switchboard is None:
+            raise HubAway("the database does not answer; connect again in a few seconds")
+        try:
+            opened = await self._switchboard.open(component_hash, instance, room)
+        except DATABASE_ERRORS as error:
+            raise HubAway(f"the database does not answer; connect again in a few seconds ({error})") from None
+        return None if opened is None else self._hold(websocket, opened, instance)
+
+    async def close(self, line: Line, reason: str) -> None:
+        """Its websocket is gone; what was sent over it and not answered stays open until its time is up."""
+        self._lines.pop(line.id, None)
+        self._draining.discard(line.id)
+        held = self._by_component.get(line.component_id, set())
+        held.discard(line.id)
+        if not held:
+            self._by_component.pop(line.component_id, None)
+        line.gone()
+        if self._switchboard is not None:
+            try:
+                await self._switchboard.close([line.id], reason)
+            except DATABASE_ERRORS as error:
+                log.warning("connection of %s not recorded as closed: %s", line.component, error)
+
+    @property
+    def reports(self) -> ReportWriter:
+        """Raises HubAway."""
+        if self._reports is None:
+            raise HubAway("the database does not answer")
+        return self._reports
+
+    def _hold(self, websocket: WebSocket, opened: Opened, instance: str | None) -> Line:
+        line = Line(websocket, opened, instance, self._was_sent, self._was_not_sent)
+        self._lines[line.id] = line
+        self._by_component.setdefault(line.component_id, set()).add(line.id)
+        line.send_soon(opened.again)
+        self._wake(line.component_id)
+        return line
+
+    def _was_sent(self, command: Claimed) -> None:
+        if command.kind == CommandKind.MESSAGE:
+            self._delivered.append(command.execution_id)
+        else:
+            self._executing.add(command.connection_id)
+
+    def _was_not_sent(self, commands: Sequence[Claimed]) -> None:
+        self._unsent.extend(commands)
+        self._work.set()
+
+    def _wake(self, component_id: int) -> None:
+        self._woken.add(component_id)
+        self._work.set()
+
+    async def _serve_through_losses(self, ready: asyncio.Event) -> None:
+        while True:
+            try:
+                await self._serve(ready)
+            except* DATABASE_ERRORS as errors:
+                log.warning("the hub lost its database and closes its websockets: %s", errors.exceptions[0])
+            finally:
+                self._drop_all_lines()
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _serve(self, ready: asyncio.Event) -> None:
+        session = await asyncpg.connect(self._url, timeout=10, server_settings={"application_name": "hub"})
+        try:
+            hub_id = await enter(session)
+            async with asyncpg.create_pool(self._url, min_size=1, max_size=6, command_timeout=30) as pool:
+                self._switchboard = Switchboard(pool, hub_id)
+                lost = asyncio.Event()
+                session.add_termination_listener(lambda _: lost.set())
+                await session.add_listener("missiondesk_command", self._hear_command)
+                await session.add_listener("missiondesk_connection", self._hear_connection)
+                ready.set()
+                try:
+                    async with asyncio.TaskGroup() as tasks:
+                        self._reports = ReportWriter(self._switchboard)
+                        tasks.create_task(self._reports.write_all())
+                        tasks.create_task(self._dispatch(self._switchboard))
+                        tasks.create_task(self._sweep(self._switchboard))
+                        tasks.create_task(self._show_presence(self._switchboard))
+                        tasks.create_task(self._fail_when(lost))
+                finally:
+                    board, self._switchboard, self._reports = self._switchboard, None, None
+                    self._drop_all_lines()
+                    with suppress(*DATABASE_ERRORS):
+                        await asyncio.shield(board.leave())
+        finally:
+            session.terminate()
+
+    @staticmethod
+    async def _fail_when(lost: asyncio.Event) -> None:
+        await lost.wait()
+        raise ConnectionError("the session ended")
+
+    def _drop_all_lines(self) -> None:
+        for line in list(self._lines.values()):
+            line.close_soon(RESTART, "the server restarts; connect again")
+        self._unsent.clear()
+
+    def _hear_command(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
+        component_id = int(str(payload))
+        if component_id in self._by_component:
+            self._wake(component_id)
+
+    def _hear_connection(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
+        what, _, connection_id = str(payload).partition(" ")
+        line = self._lines.get(UUID(connection_id))
+        if line is None:
+            return
+        if what == "draining":
+            self._draining.add(line.id)
+            self._work.set()
+        elif what == "ended":
+            line.close_soon(NORMAL, "replaced by a newer connection")
+        else:
+            line.close_soon(NORMAL, "closed by the desk")
+
+    async def _dispatch(self, board: Switchboard) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            if self._unsent:
+                unsent, self._unsent = self._unsent, []
+                await board.take_back([command.execution_id for command in unsent])
+            woken, self._woken = self._woken, set()
+            connections = [line_id for each in woken for line_id in self._by_component.get(each, ())]
+            if connections:
+                self._send(await board.claim(connections))
+            await self._close_drained(board)
+
+    def _send(self, commands: Sequence[Claimed]) -> None:
+        for command in commands:
+            line = self._lines.get(command.connection_id)
+            if line is None:
+                self._was_not_sent([command])
+            else:
+                line.send_soon([command])
+
+    async def _close_drained(self, board: Switchboard) -> None:
+        if self._draining:
+            for line_id in await board.drained(list(self._draining)):
+                if line := self._lines.get(line_id):
+                    line.close_soon(NORMAL, "replaced by a newer connection")
+
+    async def _sweep(self, board: Switchboard) -> None:
+        while True:
+            await board.sweep()
+            for component_id in await board.overlooked():
+                self._wake(component_id)
+            self._work.set()
+            if self._executing:
+                executing, self._executing = self._executing, set()
+                await board.executing(list(executing))
+            if self._delivered:
+                delivered, self._delivered = self._delivered, []
+                await board.delivered(delivered)
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    async def _show_presence(self, board: Switchboard) -> None:
+        while True:
+            await asyncio.sleep(SEEN_SECONDS)
+            if self._lines:
+                await board.seen(list(self._lines))

@@ -1,0 +1,27 @@
+"""All that the hub adds to an app: `app.include_router(router)`, with `state.settings` and `state.engine`.
+
+The router's lifespan runs the hub of this process; its websockets are served while the app is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+
+from console.hub import module_routes
+from console.hub.hub import Hub
+from console.hub.socket import serve_websocket
+
+
+@asynccontextmanager
+async def _hub_of(app: FastAPI) -> AsyncIterator[None]:
+    app.state.hub = Hub(app.state.settings.database_url.get_secret_value())
+    async with app.state.hub.running():
+        yield
+
+
+router = APIRouter(lifespan=_hub_of)
+router.include_router(module_routes.router)
+router.add_websocket_route("/websocket", serve_websocket)

@@ -1,0 +1,44 @@
+"""An app that is the hub alone, and how uvicorn has to be set for any app with the hub in it."""
+
+from __future__ import annotations
+
+import logging
+import resource
+from typing import Any
+
+from fastapi import FastAPI
+
+from console.api.access import Access
+from console.hub.impatient_http import ImpatientHttp
+from console.hub.routes import router
+from missiondesk.settings import Settings
+from missiondesk.store.database import connect
+
+# A peer that answers no ping for 120 s in all is offline. Compression would cost each idle socket 30 kB.
+UVICORN_OPTIONS: dict[str, Any] = {
+    "http": ImpatientHttp,
+    "ws": "websockets-sansio",
+    "ws_ping_interval": 40.0,
+    "ws_ping_timeout": 80.0,
+    "ws_max_size": 1_048_576,
+    "ws_per_message_deflate": False,
+    "timeout_graceful_shutdown": 10,
+    "access_log": False,
+    "log_config": None,
+}
+
+
+def create_hub_app(settings: Settings) -> FastAPI:
+    app = FastAPI(title="missiondesk hub", docs_url=None, redoc_url=None)
+    app.state.settings = settings
+    app.state.engine = connect(settings.database_url.get_secret_value())
+    app.include_router(router)
+    app.add_middleware(Access, token=settings.given_api_token)
+    return app
+
+
+def prepare_process() -> None:
+    """Allow this process as many sockets as the system does, and keep tokens in addresses out of its log."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # below it names each websocket's address

@@ -1,0 +1,144 @@
+"""Commands as rows: given, waited for, looked up. Whoever holds the component's socket sends them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import closing
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Connection, Engine, Float, Row, bindparam, func, insert, select
+
+from missiondesk.components.texts import storable, to_json
+from missiondesk.store.database import transaction
+from missiondesk.store.listen import listen
+from models.component import CommandKind, CommandStatus, ExecutionId, Outcome, Work
+from models.component_tables import component_command
+from models.errors import InputRefused
+
+OUTCOMES = "missiondesk_outcome"
+LARGEST_ARGS = 1_000_000
+LONGEST_SECONDS = 7 * 24 * 3600.0
+MESSAGE_WAITS_SECONDS = 10.0
+
+# A notification may be lost with the connection that brings it; a look at the row can't be.
+_LOOK_AGAIN_SECONDS = 1.0
+
+# The row's other columns come with each execution; the deadline is by the clock of the database.
+_GIVE = insert(component_command).values(
+    send_by=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, bindparam("wait_seconds", type_=Float))
+)
+
+
+class Commands:
+    """`url` is where outcomes are listened for."""
+
+    def __init__(self, engine: Engine, url: str) -> None:
+        self._engine, self._url = engine, url
+
+    def give(self, component_id: int, work: Work) -> ExecutionId:
+        """Write the command; its component gets it as soon as it is connected and free.
+
+        Raises InputRefused for args that are too large or no JSON, and for times outside of a week.
+        """
+        return self.give_all([(component_id, work)])[0]
+
+    def give_all(self, given: list[tuple[int, Work]]) -> list[ExecutionId]:
+        """Several at once, in one statement; see `give`."""
+        rows = [_row(component_id, work) for component_id, work in given]
+        with self._engine.connect() as connection:
+            connection.execute(_GIVE, rows)
+        return [row["id"] for row in rows]
+
+    def give_once(self, component_id: int, work: Work) -> ExecutionId:
+        """The command of `work.place` that is open or succeeded, else a new one."""
+        with transaction(self._engine) as connection:
+            connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"place {work.place}"))))
+            present = _newest_at(connection, work.place)
+            if present is not None:
+                return ExecutionId(present)
+            row = _row(component_id, work)
+            connection.execute(_GIVE, row)
+            return ExecutionId(row["id"])
+
+    def send_message(self, component_id: int, message: Any) -> None:
+        """Hand a text, or a value as JSON, over to the component as it is."""
+        values = {
+            "id": uuid4(),
+            "component_id": component_id,
+            "kind": CommandKind.MESSAGE,
+            "args": _args(message),
+            "wait_seconds": MESSAGE_WAITS_SECONDS,
+        }
+        with self._engine.connect() as connection:
+            connection.execute(_GIVE, values)
+
+    def outcome(self, execution_id: UUID) -> Outcome:
+        """How it stands now. Raises InputRefused for an id that does not exist."""
+        columns = component_command.c
+        query = select(columns.id, columns.status, columns.error, columns.message, columns.outputs)
+        with self._engine.connect() as connection:
+            row = connection.execute(query.where(columns.id == execution_id)).one_or_none()
+        if row is None:
+            raise InputRefused(f"expected the id of a command of the last days, got {execution_id}")
+        return _outcome(row)
+
+    def wait(self, execution_id: UUID, seconds: float) -> Outcome:
+        """The outcome as soon as it is final; after so many seconds, how it stands."""
+        deadline = time.monotonic() + seconds
+        stop = threading.Event()
+
+        def patience() -> float:
+            return max(0.0, min(_LOOK_AGAIN_SECONDS, deadline - time.monotonic()))
+
+        with closing(listen(self._url, OUTCOMES, patience=patience, stop=stop)) as news:  # type: ignore[type-var]
+            for heard in news:
+                if getattr(heard, "text", str(execution_id)) != str(execution_id):
+                    continue
+                outcome = self.outcome(execution_id)
+                if outcome.status.final or time.monotonic() >= deadline:
+                    return outcome
+        return self.outcome(execution_id)
+
+
+def _newest_at(connection: Connection, place: str | None) -> UUID | None:
+    query = (
+        select(component_command.c.id)
+        .where(
+            component_command.c.place == place,
+            component_command.c.status.in_(["waiting", "sent", "succeeded"]),
+        )
+        .order_by(component_command.c.sequence.desc())
+        .limit(1)
+    )
+    found: UUID | None = connection.scalar(query)
+    return found
+
+
+def _row(component_id: int, work: Work) -> dict[str, Any]:
+    for name, seconds in (("timeout_seconds", work.timeout_seconds), ("wait_seconds", work.wait_seconds)):
+        if not 0 < seconds <= LONGEST_SECONDS:
+            raise InputRefused(f"{name}: expected more than 0 and at most a week, got {seconds}")
+    return {
+        "id": uuid4(),
+        "component_id": component_id,
+        "args": _args(work.args),
+        "execution_time": work.execution_time,
+        "workflow_id": storable(work.workflow_id),
+        "workflow_name": storable(work.workflow_name),
+        "place": work.place,
+        "timeout_seconds": work.timeout_seconds,
+        "wait_seconds": work.wait_seconds,
+    }
+
+
+def _args(args: Any) -> Any:
+    text = to_json(args)
+    if len(text) > LARGEST_ARGS:
+        raise InputRefused(f"expected at most {LARGEST_ARGS} characters of JSON, got {len(text)}")
+    return args
+
+
+def _outcome(row: Row[Any]) -> Outcome:
+    return Outcome(ExecutionId(row.id), CommandStatus(row.status), row.error, row.message, row.outputs)
