@@ -86,6 +86,8 @@ class Settings(BaseModel):
     exchange_url: str | None = Field(default=None, pattern="^https?://", alias="MISSIONDESK_EXCHANGE_URL")
     prefect_port: Port = Field(default=4200, alias="MISSIONDESK_PREFECT_PORT")
     console_port: Port = Field(default=4201, alias="MISSIONDESK_CONSOLE_PORT")
+    console_host: str = Field(default="127.0.0.1", alias="MISSIONDESK_CONSOLE_HOST")
+    given_api_token: SecretStr | None = Field(default=None, alias="MISSIONDESK_API_TOKEN")
     log_level: LogLevel = Field(default=LogLevel.INFO, alias="LOG_LEVEL")
 
     @classmethod
@@ -133,8 +135,8 @@ class Settings(BaseModel):
 
     @property
     def api_token(self) -> SecretStr:
-        """What clients of the console's API show as their bearer token."""
-        return self.secret("api_token")
+        """The bearer token of the console's API. It is asked for only where `given_api_token` is set."""
+        return self.given_api_token or self.secret("api_token")
 
     @property
     def prefect_encryption_key(self) -> SecretStr:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
-from models.errors import InputRefused
+from models.errors import InputRefused, UnknownName
 from models.mission import ALWAYS_FALSE, ALWAYS_TRUE
 from models.tables import condition
 
@@ -37,6 +37,14 @@ class Conditions:
         row = insert(condition).values(name=name, valid=valid)
         with self._engine.connect() as connection:
             connection.execute(row.on_conflict_do_update(index_elements=["name"], set_={"valid": valid}))
+
+    def delete(self, name: str) -> None:
+        """A guard that still names it makes it anew, as false. Raises InputRefused for the built-in ones."""
+        if name in (ALWAYS_TRUE, ALWAYS_FALSE):
+            raise InputRefused(f"{name} is built in and stays")
+        with self._engine.connect() as connection:
+            if connection.execute(delete(condition).where(condition.c.name == name)).rowcount == 0:
+                raise UnknownName("condition", name, connection.scalars(select(condition.c.name)))
 
     def all(self) -> dict[str, bool]:
         """By name."""

@@ -39,6 +39,11 @@ class Deployments:
             rows = connection.execute(select(deployment.c.deployment_id, deployment.c.key))
             return {row.deployment_id: row.key for row in rows}
 
+    def find(self, key: str) -> UUID | None:
+        """The id of the deployment with this key, if it was pushed."""
+        with self._engine.connect() as connection:
+            return connection.scalar(select(deployment.c.deployment_id).where(deployment.c.key == key))
+
     def hashes(self) -> dict[str, str]:
         """Key → hash of the spec that was pushed."""
         with self._engine.connect() as connection:

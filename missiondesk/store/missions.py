@@ -93,6 +93,11 @@ class Missions:
         with transaction(self._engine, self._actor) as connection:
             return save_mission(connection, fields)
 
+    def create(self, fields: Mapping[str, Any]) -> Mission:
+        """Insert a Mission. Raises InvalidRow as `save` does, also for a name that is taken."""
+        with transaction(self._engine, self._actor) as connection:
+            return save_mission(connection, fields, new=True)
+
     def save_task(self, fields: Mapping[str, Any], check: CheckTask) -> MissionTask:
         """The same for a task. `check` raises InputRefused when template or params are not valid."""
         with transaction(self._engine, self._actor) as connection:

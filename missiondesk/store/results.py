@@ -31,15 +31,17 @@ class Results:
         self._engine = engine
 
     def page(
-        self, mission: str | int, size: int = 100, *, before: int | None = None
+        self, mission: str | int | None, size: int = 100, *, before: int | None = None
     ) -> Sequence[LoggedResult]:
-        """The newest rows of a Mission, newest first; `before` (an id) goes on where a page ended.
+        """The newest rows of a Mission, or of all, newest first; `before` (an id) goes on where a page ended.
 
         A deleted Mission's rows are still found by its id. Raises UnknownName for a name that does not exist.
         """
         with self._engine.connect() as connection:
             mission_id = find_mission_row(connection, mission)["id"] if isinstance(mission, str) else mission
-            rows = select(result_log).where(result_log.c.mission_id == mission_id)
+            rows = select(result_log)
+            if mission_id is not None:
+                rows = rows.where(result_log.c.mission_id == mission_id)
             if before is not None:
                 rows = rows.where(result_log.c.id < before)
             newest = rows.order_by(result_log.c.id.desc()).limit(size)

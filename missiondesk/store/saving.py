@@ -17,16 +17,20 @@ from models.tables import account, mission, task
 CheckTask = Callable[[MissionTask], object]
 
 
-def save_mission(connection: Connection, fields: Mapping[str, Any]) -> Mission:
-    present = _present_row(connection, mission, fields)
+def save_mission(connection: Connection, fields: Mapping[str, Any], *, new: bool = False) -> Mission:
+    """`new`: insert it, and refuse a name that is taken; else the row of this `id` or `name` is changed."""
+    present = None if new else _present_row(connection, mission, fields)
     saved = Mission.from_row(_row_to_be(mission, present, fields))
     if problems := list(_dangling(connection, saved)):
         raise InvalidRow("mission", saved.name, problems)
     return Mission.from_row(_write(connection, mission, present, fields))
 
 
-def save_task(connection: Connection, fields: Mapping[str, Any], check: CheckTask) -> MissionTask:
-    present = _present_row(connection, task, fields)
+def save_task(
+    connection: Connection, fields: Mapping[str, Any], check: CheckTask, *, new: bool = False
+) -> MissionTask:
+    """`new` as for Missions. `check` raises InputRefused when template or params are not valid."""
+    present = None if new else _present_row(connection, task, fields)
     saved = MissionTask.from_row(_row_to_be(task, present, fields))
     check(saved)
     written = {**fields, "period": str(saved.period)} if saved.period else fields

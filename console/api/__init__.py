@@ -1,0 +1,1 @@
+"""The desk's HTTP API: Missions, Tasks, Conditions, templates, results, market data, and its metrics."""

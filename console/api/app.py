@@ -1,0 +1,47 @@
+"""The app: all routes behind one access check, all errors in one shape."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from console.api import conditions, health, metrics, missions, results, tasks, templates
+from console.api.access import Access
+from console.api.refusals import answer_errors, documented
+from missiondesk.settings import Settings
+from missiondesk.store.database import connect
+
+# What a monitor and a browser ask for without showing a token; it says nothing about the desk's business.
+OPEN_PATHS = (health.PATH, "/openapi.json")
+
+_ROUTERS = (
+    missions.router,
+    tasks.router,
+    conditions.router,
+    templates.router,
+    results.router,
+    metrics.router,
+    health.router,
+)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Connects to the database at the first request. A token is asked for if MISSIONDESK_API_TOKEN is set."""
+    app = FastAPI(
+        title="missiondesk",
+        version=version("missiondesk"),
+        summary="Missions, Tasks, Conditions, results and market data of one desk.",
+        docs_url=None,  # its page would come from another site
+        redoc_url=None,
+        responses=documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY),
+    )
+    app.state.settings = settings
+    app.state.engine = connect(settings.database_url.get_secret_value())
+    app.state.metrics = metrics.DeskMetrics(app.state.engine)
+    for router in _ROUTERS:
+        app.include_router(router)
+    answer_errors(app)
+    app.add_middleware(Access, token=settings.given_api_token, open_paths=OPEN_PATHS)
+    return app
