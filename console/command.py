@@ -81,10 +81,10 @@ def status(as_json: bool) -> None:
 @_home_option
 def run(name: str) -> None:
     """Run one tick of a Mission now, in this process."""
-    _join_desk()
+    settings = _join_desk()
     from console.verbs.missions import run_one_tick
 
-    if not run_one_tick(name):
+    if not run_one_tick(settings, name):
         sys.exit(1)
 
 
@@ -206,6 +206,7 @@ def _join_desk() -> Settings:
 
 def main() -> None:
     """The console script: whatever goes wrong is one message on stderr and an exit code other than 0."""
+    _keep_loopback_off_proxies()
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:
@@ -220,6 +221,12 @@ def main() -> None:
     except Exception as error:
         click.echo(f"missiondesk: {_unexpected(error)}", err=True)
         sys.exit(1)
+
+
+def _keep_loopback_off_proxies() -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        spared = [*filter(None, os.environ.get(name, "").split(",")), "127.0.0.1", "localhost"]
+        os.environ[name] = ",".join(dict.fromkeys(spared))
 
 
 def _unexpected(error: Exception) -> str:

@@ -12,14 +12,14 @@ KRAKEN_CLOCK = "https://api.kraken.com/0/public/Time"
 
 def choose(wanted: ExchangeChoice | None) -> tuple[ExchangeChoice, str]:
     """The exchange, and what to say about the choice."""
-    if wanted is not None:
-        return wanted, f"prices come from {'Kraken' if wanted is ExchangeChoice.KRAKEN else 'the sandbox'}"
+    if wanted is ExchangeChoice.SANDBOX:
+        return wanted, "prices come from the sandbox, a local exchange"
     if answers(KRAKEN_CLOCK, seconds=5):
         return ExchangeChoice.KRAKEN, "prices come from Kraken"
-    return (
-        ExchangeChoice.SANDBOX,
-        "Kraken can't be reached from here (no network?), so the desk uses the sandbox, a local exchange",
-    )
+    silent = "Kraken can't be reached from here (no network?)"
+    if wanted is ExchangeChoice.KRAKEN:
+        return wanted, f"{silent}; Missions wait until it can"
+    return ExchangeChoice.SANDBOX, f"{silent}, so the desk uses the sandbox, a local exchange"
 
 
 def answers(url: str, seconds: float) -> bool:

@@ -6,9 +6,9 @@ import getpass
 
 import click
 
+from console.verbs.database import open_database
 from missiondesk.settings import Settings
 from missiondesk.store.accounts import Accounts
-from missiondesk.store.database import connect
 
 
 def arm_account(settings: Settings, name: str, *, ask: bool) -> None:
@@ -36,6 +36,4 @@ def disarm_account(settings: Settings, name: str) -> None:
 
 
 def _accounts(settings: Settings) -> Accounts:
-    return Accounts(
-        connect(settings.database_url.get_secret_value()), actor=f"{getpass.getuser()} (command line)"
-    )
+    return Accounts(open_database(settings), actor=f"{getpass.getuser()} (command line)")

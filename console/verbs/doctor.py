@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import click
+from sqlalchemy.exc import SQLAlchemyError
 
 from console.desk import prefect_api
 from console.desk.desk import WORK_POOL
@@ -71,7 +72,7 @@ def _look(part: str, at: Callable[[], str]) -> Finding:
         return Finding(part, at())
     except Wrong as wrong:
         return Finding(part, wrong.seen, wrong.remedy)
-    except (MissiondeskError, OSError, ValueError) as error:
+    except (MissiondeskError, SQLAlchemyError, OSError, ValueError) as error:
         return Finding(
             part, str(error), "see the logs in the desk's home; `missiondesk up` starts what is missing"
         )

@@ -8,23 +8,26 @@ import click
 from rich.console import Console
 
 from console.mission_lines import mission_lines, mission_table
+from console.verbs.database import open_database
+from console.verbs.sync import refuse_without_prefect
 from missiondesk.settings import Settings
-from missiondesk.store.database import connect
 from missiondesk.store.results import Results
 from missiondesk.store.walks import Walks
 
 
 def list_missions(settings: Settings) -> None:
     now = datetime.now(UTC)
-    lines = mission_lines(connect(settings.database_url.get_secret_value()), now)
+    lines = mission_lines(open_database(settings), now)
     if lines:
         Console().print(mission_table(lines, now))
     else:
         click.echo("there are no Missions yet")
 
 
-def run_one_tick(name: str) -> bool:
-    """False when the run failed."""
+def run_one_tick(settings: Settings, name: str) -> bool:
+    """False when the run failed. Needs Prefect's server, where the run is recorded."""
+    open_database(settings)
+    refuse_without_prefect(settings)
     from flows.mission import run_mission
 
     outcome = run_mission(name)
@@ -33,7 +36,7 @@ def run_one_tick(name: str) -> bool:
 
 
 def restart_mission(settings: Settings, name: str) -> None:
-    engine = connect(settings.database_url.get_secret_value())
+    engine = open_database(settings)
     opened = Walks(engine).restart(name)
     if opened is not None:
         click.echo(f"{name} begins a fresh walk")
@@ -42,7 +45,7 @@ def restart_mission(settings: Settings, name: str) -> None:
 
 
 def show_log(settings: Settings, name: str, lines: int) -> None:
-    page = Results(connect(settings.database_url.get_secret_value())).page(name, lines)
+    page = Results(open_database(settings)).page(name, lines)
     for logged in reversed(page):
         result = logged.result
         place = "target" if result.task_index is None else f"step {result.task_index + 1}"

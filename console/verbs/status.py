@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from console.mission_lines import MissionLine, mission_lines
-from missiondesk.desk_file import DeskFile, running_desk
+from missiondesk.desk_file import DeskFile, read_desk_file, running_desk
 from missiondesk.settings import Settings
 from missiondesk.store.administration import without_password
 from missiondesk.store.database import connect
@@ -24,17 +24,28 @@ def show_status(settings: Settings, *, as_json: bool) -> bool:
     if as_json:
         click.echo(json.dumps(_as_json(settings, desk, missions), indent=2, default=str))
     elif desk is None:
-        click.echo(f"no desk runs in {settings.home}: start one with `missiondesk up`")
+        click.echo(
+            f"no desk runs in {settings.home}: start one with `missiondesk up`{_left_behind(settings)}"
+        )
     else:
         click.echo(_as_text(settings, desk, missions))
     return desk is not None
 
 
 def _missions(desk: DeskFile) -> list[MissionLine]:
+    if desk.prefect_api_url is None:  # still on its way up: its tables may not be there yet
+        return []
     try:
         return mission_lines(connect(desk.database_url.get_secret_value()), datetime.now(UTC))
-    except DatabaseUnreachable:  # it may be on its way up
+    except DatabaseUnreachable:
         return []
+
+
+def _left_behind(settings: Settings) -> str:
+    desk = read_desk_file(settings.home)
+    pids = _pids(desk) if desk is not None else {}
+    found = [f"{name} {pid}" for name, pid in pids.items() if name != "desk"]
+    return f"\nit takes over or ends what a killed one left: {', '.join(found)}" if found else ""
 
 
 def _pids(desk: DeskFile) -> dict[str, int]:

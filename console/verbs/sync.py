@@ -7,8 +7,8 @@ import os
 import click
 
 from console.desk.exchange_choice import answers
+from console.verbs.database import open_database
 from missiondesk.settings import Settings
-from missiondesk.store.database import connect
 from models.errors import InputRefused
 
 
@@ -17,7 +17,7 @@ def sync_deployments(settings: Settings, *, plan_only: bool) -> bool:
     refuse_without_prefect(settings)
     from deployments.sync import sync
 
-    synced = sync(connect(settings.database_url.get_secret_value()), plan_only=plan_only)
+    synced = sync(open_database(settings), plan_only=plan_only)
     click.echo(str(synced))
     return not synced.invalid
 

