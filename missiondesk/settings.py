@@ -64,6 +64,13 @@ def _postgres_url(text: str) -> str:
     return f"postgresql://{rest}"
 
 
+def _redis_url(text: str) -> str:
+    scheme, separator, rest = text.partition("://")
+    if scheme not in ("redis", "rediss", "unix") or not separator or not rest:
+        raise ValueError(f"expected redis://host:port, rediss:// or unix://, got {without_password(text)!r}")
+    return text
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -71,6 +78,7 @@ class Settings(BaseModel):
     """Frozen. `exchange` None means Kraken when it can be reached, else the sandbox.
 
     `exchange_url` is where a local exchange that speaks Kraken's protocol listens; a desk sets it for its parts.
+    `bus_url` None means the desk's Postgres.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -84,6 +92,9 @@ class Settings(BaseModel):
     environment: Environment = Field(default=Environment.DEV, alias="MISSIONDESK_ENVIRONMENT")
     exchange: ExchangeChoice | None = Field(default=None, alias="MISSIONDESK_EXCHANGE")
     exchange_url: str | None = Field(default=None, pattern="^https?://", alias="MISSIONDESK_EXCHANGE_URL")
+    bus_url: Annotated[SecretStr, BeforeValidator(_redis_url)] | None = Field(
+        default=None, alias="MISSIONDESK_BUS_URL"
+    )
     prefect_port: Port = Field(default=4200, alias="MISSIONDESK_PREFECT_PORT")
     console_port: Port = Field(default=4201, alias="MISSIONDESK_CONSOLE_PORT")
     console_host: str = Field(default="127.0.0.1", alias="MISSIONDESK_CONSOLE_HOST")

@@ -1,0 +1,1 @@
+"""Messages between processes, for whoever listens at that moment: Postgres NOTIFY, or Redis by setting."""
