@@ -1,4 +1,4 @@
-"""The envelope of the old protocol, `{"code", "message", "result"}`; an error is HTTP 400 with a null result."""
+"""The old protocol's envelope `{"code", "message", "result"}`; an error is HTTP 400 with a null result."""
 
 from __future__ import annotations
 

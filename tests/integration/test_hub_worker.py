@@ -1,0 +1,181 @@
+"""The client library against a real hub: works, fails, reconnects, is taken over."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from missiondesk.components.worker import Component
+from missiondesk.settings import Settings
+from models.component import CommandStatus
+from models.errors import InputRefused
+from tests.hub_desk import Hub, HubDesk, answer, frame, threaded_hub, wait_until
+
+
+@pytest.fixture
+def desk(database_url: str) -> Iterator[HubDesk]:
+    made = HubDesk(database_url)
+    yield made
+    made.engine.dispose()
+
+
+@pytest.fixture
+def settings(database_url: str, short_home) -> Settings:
+    return Settings.load({"MISSIONDESK_DATABASE_URL": database_url, "MISSIONDESK_HOME": str(short_home)})
+
+
+@pytest.fixture
+def hub(settings: Settings) -> Iterator[Hub]:
+    with threaded_hub(settings) as running:
+        yield running
+
+
+@contextmanager
+def running(component: Component, *servers: str) -> Iterator[threading.Thread]:
+    thread = threading.Thread(target=component.run, args=servers, daemon=True)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        component.stop()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def test_ten_lines_make_a_component(hub: Hub, desk: HubDesk):
+    mean = Component("mean")
+
+    @mean.handler
+    def work(args, meta):
+        if not args:
+            raise ValueError("no numbers")
+        return str(sum(args) / len(args))
+
+    with running(mean, hub.address):
+        wait_until(lambda: hub.online() == ["mean"], "the component to be online")
+        number = desk.registry.find("mean").id
+        good = desk.ended(desk.commands.give(number, desk.work([1, 2])))
+        bad = desk.ended(desk.commands.give(number, desk.work([])))
+    assert (good.status, good.message) == (CommandStatus.SUCCEEDED, "1.5")
+    assert (bad.status, bad.error) == (CommandStatus.FAILED, "ValueError: no numbers")
+
+
+def test_outputs_are_reported_and_several_run_at_once(hub: Hub, desk: HubDesk):
+    together = threading.Barrier(3, timeout=20)
+    component = Component("three", at_once=3)
+
+    @component.handler
+    def work(args, meta):
+        together.wait()
+        return {"rows": [args]}
+
+    with running(component, hub.address):
+        wait_until(lambda: hub.online() == ["three"], "the component to be online")
+        number = desk.registry.find("three").id
+        given = [desk.commands.give(number, desk.work(index)) for index in range(3)]
+        assert [desk.ended(each).outputs for each in given] == [{"rows": [index]} for index in range(3)]
+
+
+def test_a_lost_connection_repeats_the_command_and_not_the_work(settings: Settings, hub: Hub, desk: HubDesk):
+    worked: list[int] = []
+    begun, go_on = threading.Event(), threading.Event()
+    component = Component("steady")
+
+    @component.handler
+    def work(args, meta):
+        worked.append(args)
+        begun.set()
+        go_on.wait(20)
+
+    with threaded_hub(settings) as other, running(component, hub.address, other.address):
+        wait_until(lambda: hub.online() == ["steady"], "the component to be online")
+        given = desk.commands.give(desk.registry.find("steady").id, desk.work(7))
+        assert begun.wait(20)
+        known = desk.registry.find("steady").hash
+        hub.http.post("/module/close_websocket", json={"module_hash": known})
+        wait_until(lambda: component.connections == 2, "the component to come back")
+        sends = "SELECT sends FROM component_command"
+        wait_until(lambda: desk.rows(sends) == [(2,)], "the command to be sent again")
+        go_on.set()
+        assert desk.ended(given).status is CommandStatus.SUCCEEDED
+    assert worked == [7]
+
+
+def test_a_report_made_while_disconnected_arrives_later(hub: Hub, desk: HubDesk):
+    begun, go_on = threading.Event(), threading.Event()
+    component = Component("away")
+
+    @component.handler
+    def work(args, meta):
+        begun.set()
+        go_on.wait(20)
+        return "done"
+
+    with running(component, hub.address):
+        wait_until(lambda: hub.online() == ["away"], "the component to be online")
+        given = desk.commands.give(desk.registry.find("away").id, desk.work())
+        assert begun.wait(20)
+        hub.http.post("/module/close_websocket", json={"module_hash": component.hash})
+        go_on.set()
+        outcome = desk.ended(given)
+    assert (outcome.status, outcome.message) == (CommandStatus.SUCCEEDED, "done")
+
+
+def test_hot_swap_the_old_one_finishes_the_new_one_goes_on(hub: Hub, desk: HubDesk):
+    begun, go_on = threading.Event(), threading.Event()
+    old, new = Component("swapped"), Component("swapped")
+
+    @old.handler
+    def slow(args, meta):
+        begun.set()
+        go_on.wait(20)
+        return "old"
+
+    @new.handler
+    def fast(args, meta):
+        return "new"
+
+    with running(old, hub.address) as old_thread:
+        wait_until(lambda: hub.online() == ["swapped"], "the component to be online")
+        number = desk.registry.find("swapped").id
+        first = desk.commands.give(number, desk.work())
+        second = desk.commands.give(number, desk.work())
+        assert begun.wait(20)
+        with running(new, hub.address):
+            assert desk.ended(second).message == "new"
+            go_on.set()
+            assert desk.ended(first).message == "old"
+            old_thread.join(20)
+            assert not old_thread.is_alive()
+
+
+def test_hot_swap_of_old_modules_one_command_at_a_time(hub: Hub, desk: HubDesk):
+    known = hub.register("old")
+    number = desk.registry.find("old").id
+    with hub.websocket(f"hash={known}") as first, hub.websocket(f"hash={known}") as second:
+        wait_until(lambda: hub.online() == ["old"], "the module to be online")
+        given = desk.commands.give(number, desk.work(1))
+        told = frame(second)
+        with hub.websocket(f"hash={known}") as third:
+            waiting = desk.commands.give(number, desk.work(2))
+            with pytest.raises(TimeoutError):
+                third.recv(timeout=1.5)
+            assert answer(second, told, message="second") == "receive result"
+            assert frame(third)["args"] == 2
+            third.send('{"type": "result", "status": "success", "message": "third"}')
+            assert desk.ended(given).message == "second"
+            assert desk.ended(waiting).message == "third"
+        with pytest.raises(Exception, match="replaced by a newer"):
+            first.recv(timeout=10)
+        with pytest.raises(Exception, match="replaced by a newer"):
+            second.recv(timeout=10)
+
+
+def test_a_refused_registration_is_told(hub: Hub):
+    nameless = Component(" ")
+    nameless.handler(lambda args, meta: None)
+    with pytest.raises(InputRefused, match="name: expected 1 to 200"):
+        nameless.run(hub.address)
