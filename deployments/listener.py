@@ -1,5 +1,7 @@
 """Follows the tables while the desk is up: a changed Mission's schedule is in Prefect within two seconds.
 
+Beside it, in a thread of its own, items of timed tasks become runs.
+
 `python -m deployments.listener`; ends on SIGTERM or SIGINT.
 """
 
@@ -14,6 +16,7 @@ from prefect.exceptions import PrefectException
 from sqlalchemy import Engine
 
 from deployments.sync import sync
+from deployments.timed_runs import TimedRuns
 from missiondesk.settings import Settings
 from missiondesk.store.database import connect
 from missiondesk.store.listen import Connected, Payload, listen
@@ -76,7 +79,21 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     url = settings.database_url.get_secret_value()
-    ScheduleListener(connect(url), url).run(stop)
+    engine = connect(url)
+    timed = threading.Thread(target=_until_stopped, args=(TimedRuns(engine, url), stop), name="timed")
+    timed.start()
+    try:
+        ScheduleListener(engine, url).run(stop)
+    finally:
+        stop.set()
+        timed.join()
+
+
+def _until_stopped(timed_runs: TimedRuns, stop: threading.Event) -> None:
+    try:
+        timed_runs.run(stop)
+    finally:
+        stop.set()  # whoever watches the desk starts the whole listener again
 
 
 if __name__ == "__main__":

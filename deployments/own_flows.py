@@ -17,4 +17,16 @@ UPKEEP = DeploymentSpec(
     tags=(OWNED_TAG,),
 )
 
-OWN_FLOWS = (UPKEEP,)
+TIMED = DeploymentSpec(
+    key="flow:timed",
+    flow_name="timed",
+    name="desk",
+    entrypoint="flows.timed.timed_flow",
+    parameters={},
+    work_pool=WORK_POOL,
+    schedules=(),
+    description="Runs items of timed tasks at their time; its runs are asked for when items are written.",
+    tags=(OWNED_TAG,),
+)
+
+OWN_FLOWS = (UPKEEP, TIMED)
