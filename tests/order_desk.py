@@ -107,12 +107,12 @@ class OrderDesk:
             unit="base",
         )
 
-    def lease(self, missionary_id: int, holder: str, seconds: float = 10**8) -> None:
+    def lease(self, missionary_id: int, holder: str, seconds: float = 3600) -> None:
         self.change(
             tables.missionary,
             missionary_id,
             holder=holder,
-            lease_expires_at=self.clock() + timedelta(seconds=seconds),
+            lease_expires_at=datetime.now(UTC) + timedelta(seconds=seconds),
         )
 
     def change(self, table: Any, row_id: int, **columns: Any) -> None:

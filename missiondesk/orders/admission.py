@@ -58,6 +58,8 @@ def refusal(request: TradeRequest, standing: Standing) -> str | None:
     if request.mode == "live" and not account.armed:
         name = account.name
         return f"account {name} is not armed for live orders; arm it with: missiondesk arm {name}"
+    if account.exchange and account.exchange != request.exchange:
+        return f"account {account.name} trades at {account.exchange}, not at {request.exchange}"
     if mission is None:
         return f"mission {request.mission_id} or its missionary {request.key.missionary_id} no longer exists"
     if not mission.enabled:

@@ -83,7 +83,7 @@ class OrderGateway:
                 case Discard(order):
                     newest = self._settlement.discard(order, "not sent: its tick had ended")
                 case LookUp(order, overdue):
-                    overtime = f"cancelled after {request.timeout_seconds} s" if overdue else None
+                    overtime = f"cancelled after {request.timeout_seconds:g} s" if overdue else None
                     newest = self._settlement.look_up(order, cancel=overtime)
                     if not newest.status.is_final or newest.status is OrderStatus.REJECTED:
                         return self._not_done([*attempts[:-1], newest])

@@ -50,7 +50,7 @@ class Sender:
         anything was sent; CredentialsRefused and VenueClosed, with the order rejected.
         """
         instrument = self.settlement.instrument(request.exchange, request.symbol)
-        standing = self._held(self.settlement.orders.standing(request, self.holder, self.clock()), request)
+        standing = self._held(self.settlement.orders.standing(request, self.holder), request)
         if (reason := refusal(request, standing)) is not None:
             return self._intend(request, send, Denied(reason))
         with self.settlement.venues.turn(standing.account, request.mode) as trading:
@@ -63,7 +63,7 @@ class Sender:
     def _intend(self, request: TradeRequest, send: Send, terms: Terms | Denied) -> Order | Denied | Done:
         with self.settlement.orders.ledger(request.account) as ledger:
             now = self.clock()
-            standing = self._held(ledger.standing(request, self.holder, now), request)
+            standing = self._held(ledger.standing(request, self.holder), request)
             if isinstance(terms, Denied):
                 decision: Decimal | Denied | Done = terms
             else:
@@ -119,26 +119,24 @@ class Sender:
             raise
         except (OutcomeUnknown, ExchangeUnreachable) as error:
             return self._became(sent, OrderStatus.UNKNOWN, str(error))
-        written = self.settlement.orders.move(sent, after_report(sent, report, instrument.lot), self.clock())
-        if written.exchange_order_id is None:
-            return self._recall(trading, written, report, instrument)
-        return written
+        return self._taken(trading, sent, report, instrument)
 
-    def _recall(
-        self, trading: Trading, given_up: Order, report: ExchangeOrder, instrument: Instrument
-    ) -> Order:
-        """Another tick gave the order up as absent, and yet it arrived: its venue keeps no deadlines."""
-        log.error("order %s arrived after it was given up; it is cancelled", given_up.client_order_id)
-        if report.status == "open":
+    def _taken(self, trading: Trading, sent: Order, report: ExchangeOrder, instrument: Instrument) -> Order:
+        orders = self.settlement.orders
+        written = orders.move(sent, after_report(sent, report, instrument.lot), self.clock())
+        if written.exchange_order_id is not None:
+            return written
+        # Another tick looked for it before it got there.
+        if written.status.is_final and report.status == "open":
+            log.error("order %s arrived after it was given up; it is cancelled", sent.client_order_id)
             report = trading.cancel(report)
-        return self.settlement.orders.move(
-            given_up, after_report(given_up, report, instrument.lot), self.clock()
-        )
+        return orders.move(written, after_report(written, report, instrument.lot), self.clock())
 
     def _not_sent(self, intent: Order) -> Order:
         """Someone else took the intent back, or this tick lost its lease; either way it is not sent."""
-        now = self.settlement.discard(intent, "not sent: its tick lost the lease")
-        if now.reason == "not sent: its tick lost the lease":
+        now = self.settlement.orders.get(intent.client_order_id)
+        if now.status is OrderStatus.INTENT:
+            self.settlement.discard(now, "not sent: its tick lost the lease")
             raise LeaseLost("another tick holds this Missionary now; the order was not sent")
         return now
 

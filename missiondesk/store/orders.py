@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Connection,
     Engine,
     Executable,
@@ -85,10 +86,10 @@ class TradeOrders:
                 return Account.from_row({**row})
             raise UnknownName("account", name, connection.scalars(select(_account.c.name)))
 
-    def standing(self, request: TradeRequest, holder: str, now: datetime) -> Standing:
+    def standing(self, request: TradeRequest, holder: str) -> Standing:
         """As things stand now, without any lock. Raises UnknownName for the account."""
         with self._engine.connect() as connection:
-            return _standing(connection, request, holder, now)
+            return _standing(connection, request, holder)
 
     @contextmanager
     def ledger(self, account: str) -> Iterator[Ledger]:
@@ -104,8 +105,7 @@ class TradeOrders:
         """
         leased = select(_missionary.c.id).where(
             _missionary.c.id == _order.c.missionary_id,
-            _missionary.c.holder == holder,
-            _missionary.c.lease_expires_at > at,
+            _leased(holder),
             _missionary.c.ended_at.is_(None),
         )
         rows = self._read(
@@ -180,8 +180,8 @@ class Ledger:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def standing(self, request: TradeRequest, holder: str, now: datetime) -> Standing:
-        return _standing(self._connection, request, holder, now)
+    def standing(self, request: TradeRequest, holder: str) -> Standing:
+        return _standing(self._connection, request, holder)
 
     def book(self, account: str, mode: Mode) -> list[Order]:
         return _orders(self._connection, _book(account, mode))
@@ -249,11 +249,15 @@ def _chain_book(account: str, mode: Mode, mission_id: int, exchange: str, symbol
     )
 
 
-def _standing(connection: Connection, request: TradeRequest, holder: str, now: datetime) -> Standing:
+def _leased(holder: str) -> ColumnElement[bool]:
+    """Leases run on the database's clock, which is the same for all hosts."""
+    return and_(_missionary.c.holder == holder, _missionary.c.lease_expires_at > func.clock_timestamp())
+
+
+def _standing(connection: Connection, request: TradeRequest, holder: str) -> Standing:
     missionary = and_(
         _missionary.c.id == request.key.missionary_id, _missionary.c.mission_id == request.mission_id
     )
-    leased = and_(_missionary.c.holder == holder, _missionary.c.lease_expires_at > now)
     row = (
         connection.execute(
             select(
@@ -263,7 +267,7 @@ def _standing(connection: Connection, request: TradeRequest, holder: str, now: d
                 _desk.c.halt_reduce_only,
                 _mission.c.enabled,
                 _missionary.c.ended_at.is_(None).label("open"),
-                func.coalesce(leased, False).label("leased"),
+                func.coalesce(_leased(holder), False).label("leased"),
             )
             .select_from(_account)
             .outerjoin(_desk, true())

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args
@@ -25,6 +25,8 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import event
 
+from missiondesk.orders.patience import Patience
+from models.account import Mode
 from models.errors import DatabaseUnreachable, ExchangeUnreachable, LeaseLost
 from models.market import Side
 from models.order import ExchangeOrder, OrderType
@@ -119,13 +121,16 @@ class Walk(RuleBasedStateMachine):
         self.venue.quote("BTC/USD", "19990", "20000")
         self.venue.deposit({"USD": "100000"})
         desk.venue = self.venue
+        desk.patience = Patience(venue_wait=timedelta(milliseconds=10))
         event.listen(desk.engine, "before_cursor_execute", self.countdown.step)
         event.listen(desk.engine, "after_cursor_execute", self.countdown.step)
         self.holder = HOLDER
         self.request = desk.open_missionary()
 
-    @initialize()
-    def what_is_asked_for_first(self) -> None:
+    @initialize(mode=st.sampled_from(get_args(Mode)))
+    def who_asks(self, mode: Mode) -> None:
+        """On paper nothing keeps another run from asking the venue in the middle of a sending."""
+        self.request = replace(self.request, mode=mode)
         self.what_is_asked_for(limit=False, percent=False, liquidity="1")
 
     @rule(limit=st.booleans(), percent=st.booleans(), liquidity=st.sampled_from(["0", "0.3", "1"]))
@@ -160,6 +165,8 @@ class Walk(RuleBasedStateMachine):
                 left.clear()
                 crash_later, self.countdown.left = self.countdown.left, None
                 self.another_run_takes_the_lease()
+                with suppress(ExchangeUnreachable):
+                    self._work(self.holder)
                 self.countdown.left = crash_later
 
         with self._troubled(seize, crash_at), suppress(LeaseLost):
