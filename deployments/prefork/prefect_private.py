@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import importlib
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 from uuid import UUID
@@ -19,9 +20,13 @@ from prefect.exceptions import TerminationSignal
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+SECONDS_REMEMBERED = 60.0
+DEFAULT_STORAGE = "_read_server_default_result_storage_block_id"
+
 # Typed as Any, for what is replaced in them is not exported.
 flow_engine: Any = importlib.import_module("prefect.flow_engine")
 engine_signals: Any = importlib.import_module("prefect.utilities.engine")
+results: Any = importlib.import_module("prefect.results")
 
 
 @contextmanager
@@ -30,18 +35,41 @@ def engine_for_many_runs() -> Iterator[None]:
 
     The heartbeat thread is joined at the end of every run, about 0.9 s; the worker itself notices a dead
     child. The suspension observer opens a websocket for every run, about 0.2 s; so a run that someone
-    suspends while it runs goes on to its end. A SIGTERM does not crash the run: the worker decides.
+    suspends while it runs goes on to its end. A SIGTERM does not crash the run: the worker decides. The
+    server's default result storage, asked for twice in every run, is remembered for SECONDS_REMEMBERED.
     """
-    observe, heed = flow_engine.observe_flow_run_suspension, engine_signals._prefect_sigterm_handler
-    flow_engine.observe_flow_run_suspension = _observe_nothing
-    engine_signals._prefect_sigterm_handler = _ignore_signal
-    try:
+    with (
+        _replaced(flow_engine, "observe_flow_run_suspension", _observe_nothing),
+        _replaced(engine_signals, "_prefect_sigterm_handler", _ignore_signal),
+        _replaced(results, DEFAULT_STORAGE, _remembering(getattr(results, DEFAULT_STORAGE))),
         # Neither the environment nor a profile can say "never": only None keeps the thread away.
-        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-            yield
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+    ):
+        yield
+
+
+@contextmanager
+def _replaced(module: Any, name: str, replacement: Callable[..., Any]) -> Iterator[None]:
+    original = getattr(module, name)
+    setattr(module, name, replacement)
+    try:
+        yield
     finally:
-        flow_engine.observe_flow_run_suspension = observe
-        engine_signals._prefect_sigterm_handler = heed
+        setattr(module, name, original)
+
+
+def _remembering(
+    read: Callable[[], UUID | None], clock: Callable[[], float] = time.monotonic
+) -> Callable[[], UUID | None]:
+    known: list[tuple[float, UUID | None]] = []
+
+    def remembered() -> UUID | None:
+        now = clock()
+        if not known or now - known[0][0] > SECONDS_REMEMBERED:
+            known[:] = [(now, read())]
+        return known[0][1]
+
+    return remembered
 
 
 @contextmanager

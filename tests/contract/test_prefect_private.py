@@ -7,9 +7,10 @@ import signal
 import threading
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from prefect import flow_engine
+from prefect import flow_engine, results
 from prefect._internal import control_listener
 from prefect.context import SyncClientContext
 from prefect.events.worker import EventsWorker
@@ -46,6 +47,17 @@ def test_the_engine_looks_up_what_we_replace() -> None:
         assert engine_signals._prefect_sigterm_handler is not heed
     assert flow_engine.observe_flow_run_suspension is observe
     assert engine_signals._prefect_sigterm_handler is heed
+
+
+def test_the_default_result_storage_is_asked_for_once_in_a_while() -> None:
+    name = prefect_private.DEFAULT_STORAGE
+    assert f"{name}()" in inspect.getsource(results._get_default_result_storage)
+    assert not inspect.signature(getattr(results, name)).parameters
+    answers = iter([uuid4(), uuid4()])
+    clock = iter([0.0, 59.0, 61.0])
+    remembered = prefect_private._remembering(lambda: next(answers), lambda: next(clock))
+    first, second, third = remembered(), remembered(), remembered()
+    assert first == second != third
 
 
 def test_without_a_frequency_there_is_no_heartbeat_thread() -> None:
