@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from prefect import Task, task
-from prefect.cache_policies import NO_CACHE
+from prefect.cache_policies import NO_CACHE, CachePolicy
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 
@@ -52,7 +52,7 @@ def attempt_as_task_run(mission_task: MissionTask, context: Context) -> Verdict:
     }
     if mission_task.cache_seconds is not None and find(mission_task.template).kind == "data":
         options |= {
-            "cache_key_fn": _cache_key,
+            "cache_policy": CachePolicy.from_cache_key_fn(_cache_key),
             "cache_expiration": timedelta(seconds=mission_task.cache_seconds),
             "persist_result": True,
             "result_serializer": "json",
