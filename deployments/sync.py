@@ -16,9 +16,11 @@ from sqlalchemy import Engine
 
 from deployments.apply import Applier
 from deployments.deployed import read_deployed
-from deployments.missions import mission_key, mission_spec
+from deployments.market import MARKET_FLOWS, QUEUES
+from deployments.missions import WORK_POOL, mission_key, mission_spec
 from deployments.own_flows import OWN_FLOWS
 from deployments.plan import Change, plan
+from deployments.queues import keep_queues
 from deployments.spec import DeploymentSpec
 from missiondesk.store.deployments import Deployments
 from missiondesk.store.scheduled import scheduled_missions
@@ -57,6 +59,8 @@ async def _sync(engine: Engine, plan_only: bool, mission_ids: Iterable[int] | No
             deployed = await read_deployed(client, desired, keys, only=wanted)
             changes = plan(desired, {key: each for key, each in deployed.items() if key not in kept})
             if not plan_only:
+                if only is None:
+                    await keep_queues(client, WORK_POOL, QUEUES)
                 applier = Applier(
                     client,
                     recorded=_recorder(store),
@@ -74,7 +78,7 @@ def _desired(
     valid, invalid = scheduled_missions(engine, only)
     specs = [mission_spec(each.mission, each.missionary, each.tasks) for each in valid]
     if only is None:
-        specs += OWN_FLOWS
+        specs += [*OWN_FLOWS, *MARKET_FLOWS]
     return specs, tuple(invalid.values()), {mission_key(mission_id) for mission_id in invalid}
 
 

@@ -13,6 +13,7 @@ from missiondesk.exchanges.open import open_exchange
 from missiondesk.exchanges.paper import PaperExchange
 from missiondesk.exchanges.port import Exchange, MarketData, Trading
 from missiondesk.orders.gateway import OrderGateway, utc_now
+from missiondesk.refresh.pace import PacedMarket
 from missiondesk.settings import ExchangeChoice, Settings
 from missiondesk.store.accounts import Accounts
 from missiondesk.store.conditions import Conditions
@@ -68,13 +69,22 @@ class Desk:
     def markets(self) -> LiveMarkets:
         return LiveMarkets(self._public)
 
+    def market(self, exchange: str) -> MarketData:
+        """The public side of an exchange, opened once; its requests keep the desk's pace."""
+        return self._public(exchange)
+
+    @property
+    def default_exchange(self) -> str:
+        """Where an account without an exchange of its own trades, and what market data is of."""
+        return self.settings.exchange or ExchangeChoice.KRAKEN
+
     def gateway(self, holder: str) -> OrderGateway:
         """The order gateway of the tick that is flow run `holder`."""
         return OrderGateway(self.engine, self._trading, self._public, holder)
 
     def exchange_of(self, account: Account) -> str:
         """The exchange an account trades at: its own, or the desk's."""
-        return account.exchange or self.settings.exchange or ExchangeChoice.KRAKEN
+        return account.exchange or self.default_exchange
 
     def _trading(self, account: Account, mode: Mode) -> Trading:
         if mode == "live":
@@ -82,7 +92,8 @@ class Desk:
         return PaperExchange(self.engine, account, self._public(self.exchange_of(account)), utc_now)
 
     def _open_public(self, exchange: str) -> MarketData:
-        return open_exchange(exchange, self.settings)
+        market = open_exchange(exchange, self.settings)
+        return market if exchange == ExchangeChoice.SANDBOX else PacedMarket(market, self.engine)
 
     def _open_private(self, account: str, exchange: str, credentials: str | None) -> Exchange:
         keys = self._credentials_of(Account(name=account, exchange=exchange, credentials=credentials))

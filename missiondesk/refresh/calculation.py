@@ -87,7 +87,7 @@ def _portions(engine: Engine, step: Step, series: Sequence[Series]) -> Iterator[
     portion: list[Series] = []
     size = 0
     for each in series:
-        if each.id not in pending:
+        if not pending.get(each.id):
             continue
         if portion and size + pending[each.id] > CANDLES_AT_ONCE:
             yield portion
@@ -99,13 +99,17 @@ def _portions(engine: Engine, step: Step, series: Sequence[Series]) -> Iterator[
 
 
 def _pending(engine: Engine, step: Step, series: Collection[Series]) -> dict[int, int]:
-    """How many candles a step has not seen at most, for every series that has candles."""
+    """How many candles a step has not seen at most, for every series that has candles.
+
+    What was decided by other thresholds is found with the next candle: the steps look for that themselves.
+    """
     ids = [each.id for each in series]
     with transaction(engine) as connection:
         found = extents(connection, ids)
         states = read_states(connection, step, ids)
     lengths = {each.id: timeframe_milliseconds(each.interval) for each in series}
-    return {
-        id: 1 + (extent.newest - (states[id].last_open_time if id in states else extent.first)) // lengths[id]
+    seen = {
+        id: states[id].last_open_time if id in states else extent.first - lengths[id]
         for id, extent in found.items()
     }
+    return {id: (extent.newest - seen[id]) // lengths[id] for id, extent in found.items()}

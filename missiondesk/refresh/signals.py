@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -74,7 +74,7 @@ def calculate_signals(
     found = signal_series(given, rules)
     closes = given.closes[given.rows]
     endings = _endings(found, decided.series_ids, {id: each.state["last"] for id, each in stored.items()})
-    close_signals(connection, _first_changes(decided, closes, endings, stored))
+    closed = close_signals(connection, _first_changes(decided, closes, endings, stored))
     anew = [id for id, since in after.items() if since == NEVER]
     rows = _columns(found, decided, closes, endings)
     written = upsert(connection, trading_signal, rows, SIGNAL_KEY, whole=anew)
@@ -82,7 +82,7 @@ def calculate_signals(
         id: StepState(time, {"rules": of_rules, "last": endings.last.get(id)}) for id, time in until.items()
     }
     save_states(connection, Step.SIGNALS, states)
-    return written
+    return {id: replace(change, updated=change.updated + closed.get(id, 0)) for id, change in written.items()}
 
 
 def _candles_before(rules: SignalSettings) -> int:

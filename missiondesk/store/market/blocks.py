@@ -32,7 +32,8 @@ class Block:
     def parts(self) -> Iterator[tuple[int, slice]]:
         """Each series' id and where its rows are."""
         starts = np.flatnonzero(np.diff(self.series_ids, prepend=-1))
-        for start, stop in zip(starts, [*starts[1:], len(self)], strict=True):
+        stops = np.append(starts[1:], len(self))[: len(starts)]
+        for start, stop in zip(starts, stops, strict=True):
             yield int(self.series_ids[start]), slice(int(start), int(stop))
 
     def only(self, kept: NDArray[np.bool_]) -> Block:

@@ -9,9 +9,10 @@ from typing import Literal
 import numpy as np
 from sqlalchemy import Connection
 
-from missiondesk.market.candles import Candles, timeframe_milliseconds
+from missiondesk.market.candles import Candles
 from missiondesk.store.market.binary_copy import Column, Floats, Integers, Times, Words
 from missiondesk.store.market.blocks import CANDLE_COLUMNS, read_block
+from missiondesk.store.market.gaps import detect_gaps
 from missiondesk.store.market.series import NEVER, Series, forget_states, lock
 from missiondesk.store.market.staging import Written, execute, upsert
 from models.market_tables import candle
@@ -94,42 +95,3 @@ def extents(connection: Connection, ids: Collection[int]) -> dict[int, Extent]:
         ids=list(ids),
     )
     return {row[0]: Extent(row[1], row[2], NEVER if row[3] is None else row[3]) for row in rows}
-
-
-def detect_gaps(connection: Connection, of: Sequence[Series], written: Mapping[int, Written]) -> None:
-    """Note what is absent between stored candles, from the candle before the first written one on."""
-    changed = [each for each in of if each.id in written and written[each.id].inserted]
-    if not changed:
-        return
-    given = {
-        "ids": [each.id for each in changed],
-        "since": [written[each.id].first_open_time for each in changed],
-        "steps": [timeframe_milliseconds(each.interval) for each in changed],
-    }
-    # `opened` begins one candle before what was written: a gap may end there, or begin.
-    stretches = (
-        "WITH wanted AS (SELECT id, step * interval '1 millisecond' AS step,"
-        "  coalesce((SELECT max(open_time) FROM candle WHERE series_id = id"
-        "   AND open_time < to_timestamp(since / 1000.0)), '-infinity') AS since"
-        "  FROM unnest(CAST(:ids AS int[]), CAST(:since AS bigint[]), CAST(:steps AS bigint[]))"
-        "  AS given (id, since, step)),"
-        " found AS (SELECT id, opened + step AS first_open_time, next - step AS last_open_time"
-        "  FROM wanted CROSS JOIN LATERAL (SELECT open_time AS opened,"
-        "   lead(open_time) OVER (ORDER BY open_time) AS next"
-        "   FROM candle WHERE series_id = id AND open_time >= since) AS stretch"
-        "  WHERE next - opened > step)"
-    )
-    execute(
-        connection,
-        f"{stretches} DELETE FROM candle_gap gap USING wanted"  # noqa: S608
-        " WHERE gap.series_id = wanted.id AND gap.last_open_time >= wanted.since"
-        " AND NOT EXISTS (SELECT FROM found WHERE found.id = gap.series_id"
-        "  AND found.first_open_time = gap.first_open_time AND found.last_open_time = gap.last_open_time)",
-        **given,
-    )
-    execute(
-        connection,
-        f"{stretches} INSERT INTO candle_gap (series_id, first_open_time, last_open_time)"  # noqa: S608
-        " SELECT id, first_open_time, last_open_time FROM found ON CONFLICT DO NOTHING",
-        **given,
-    )

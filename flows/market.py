@@ -1,0 +1,173 @@
+"""Market data: five steps, each a flow of its own, and one flow that runs them in their order.
+
+from flows.market import update_all
+update_all()["ohlc"]["inserted"]
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
+from prefect.states import Completed, Failed
+
+from flows.desk import desk_api, desk_of_this_process
+from missiondesk.refresh.fetch import Fetched
+from missiondesk.refresh.order import RefreshFailed, hour_of, wait_for_predecessor
+from missiondesk.refresh.settings import RefreshSettings
+from missiondesk.refresh.steps import STEPS, Step
+from missiondesk.store.market.gaps import GapStatus
+from missiondesk.store.market.ledger import begin_step, end_step
+from missiondesk.store.market.series import Series, keep_series
+from models.errors import MissiondeskError
+from tasks.arguments import untouched
+from tasks.market import calculate_step, expire_others, fetch_symbol, show_refresh
+
+Report = dict[str, Any]
+Reports = dict[str, Report]
+
+WHOLE_SECONDS: Final = 30 * 60
+FETCH_SECONDS: Final = 10 * 60
+STEP_SECONDS: Final = 5 * 60
+
+# The server gives runs of a schedule such keys, whether its own loop or a schedule change made them.
+_SCHEDULED_KEY: Final = "scheduled "
+
+
+@flow(name="fetch_ohlc_data", timeout_seconds=FETCH_SECONDS, persist_result=False)
+def fetch_ohlc_data(at: datetime | None = None) -> State[Reports]:
+    """Fetch the candles that closed since the last run. `at`: the instant it is for, now if not given."""
+    return _run([Step.OHLC], at)
+
+
+@flow(name="calculate_indicators", timeout_seconds=STEP_SECONDS, persist_result=False)
+def calculate_indicators(at: datetime | None = None) -> State[Reports]:
+    """Indicators of the new candles."""
+    return _run([Step.INDICATORS], at)
+
+
+@flow(name="calculate_ema_channel", timeout_seconds=STEP_SECONDS, persist_result=False)
+def calculate_ema_channel(at: datetime | None = None) -> State[Reports]:
+    """The EMA channel of the new candles."""
+    return _run([Step.EMA_CHANNEL], at)
+
+
+@flow(name="calculate_market_regime", timeout_seconds=STEP_SECONDS, persist_result=False)
+def calculate_market_regime(at: datetime | None = None) -> State[Reports]:
+    """The regime at each new candle."""
+    return _run([Step.MARKET_REGIME], at)
+
+
+@flow(name="generate_trading_signals", timeout_seconds=STEP_SECONDS, persist_result=False)
+def generate_trading_signals(at: datetime | None = None) -> State[Reports]:
+    """The signal at each new candle; changed ones close those before them."""
+    return _run([Step.SIGNALS], at)
+
+
+@flow(name="update_all", timeout_seconds=WHOLE_SECONDS, persist_result=False)
+def update_all_flow(at: datetime | None = None) -> State[Reports]:
+    """All five steps in their order; the first that fails is the last that runs."""
+    return _run(STEPS, at)
+
+
+def update_all(at: datetime | None = None) -> Reports:
+    """Refresh everything now and wait for it: what each step did, by its name.
+
+    Shows in the running desk's Prefect like a scheduled run. Raises RefreshFailed.
+    """
+    with desk_api(desk_of_this_process().settings):
+        state: State[Any] = update_all_flow(at, return_state=True)
+    if state.is_completed():
+        reports: Reports = state.result()
+        return reports
+    raise RefreshFailed(state.message or f"the refresh is {state.name}")
+
+
+def _run(steps: tuple[Step, ...] | list[Step], at: datetime | None) -> State[Reports]:
+    context = FlowRunContext.get()
+    assert context is not None and context.flow_run is not None
+    flow_run = context.flow_run
+    scheduled = flow_run.auto_scheduled or (flow_run.idempotency_key or "").startswith(_SCHEDULED_KEY)
+    due = flow_run.expected_start_time if scheduled else None
+    now = at or datetime.now(UTC)
+    hour = hour_of(at or due or now)
+    run, reports = str(flow_run.id), Reports()
+    failure = ""
+    for step in steps:
+        try:
+            reports[step] = _noted_step(run, step, hour, now, scheduled)
+        except Exception as error:
+            failure = f"{step} failed: {error or type(error).__name__}"
+            break
+    if reports:
+        show_refresh(reports)
+    if failure:
+        left = steps[len(reports) + 1 :]
+        after = f"; not run: {', '.join(left)}" if left else ""
+        return Failed(message=f"{failure}{after}", data=None)
+    return Completed(message="; ".join(_told(*each) for each in reports.items()), data=reports)
+
+
+def _noted_step(run: str, step: Step, hour: datetime, now: datetime, scheduled: bool) -> Report:
+    engine = desk_of_this_process().engine
+    wait_for_predecessor(engine, step, hour, scheduled=scheduled)
+    begin_step(engine, run, step, hour)
+    try:
+        report = _step(step, now)
+    except Exception as error:
+        end_step(engine, run, step, error=str(error) or type(error).__name__)
+        raise
+    end_step(engine, run, step, report=report)
+    return report
+
+
+def _step(step: Step, now: datetime) -> Report:
+    desk = desk_of_this_process()
+    settings = RefreshSettings.load(desk.settings.home)
+    exchange = settings.exchange or desk.default_exchange
+    series = keep_series(desk.engine, exchange, settings.symbols, settings.intervals)
+    if step is Step.OHLC:
+        return _fetch(series, now, settings)
+    calculated = calculate_step(untouched(desk), step, untouched(series), untouched(settings))
+    report: Report = {"series": calculated.series, "inserted": calculated.inserted}
+    if step is not Step.SIGNALS:
+        return {**report, "updated": calculated.updated}
+    return {
+        **report,
+        "changed": calculated.updated,
+        "expired": expire_others(untouched(desk), untouched(series)),
+    }
+
+
+def _fetch(series: list[Series], now: datetime, settings: RefreshSettings) -> Report:
+    """Every symbol is tried, whatever happened to the one before. Raises RefreshFailed with what failed."""
+    desk = desk_of_this_process()
+    fetched: list[Fetched] = []
+    failures: list[str] = []
+    for symbol in settings.symbols:
+        of_symbol = [each for each in series if each.symbol == symbol]
+        try:
+            fetched.append(
+                fetch_symbol(untouched(desk), symbol, untouched(of_symbol), now, untouched(settings))
+            )
+        except MissiondeskError as error:
+            failures.append(f"{symbol}: {error}")
+    if failures:
+        raise RefreshFailed("; ".join(failures))
+    return {
+        "symbols": sum(not each.note for each in fetched),
+        "candles": sum(each.served for each in fetched),
+        "inserted": sum(each.inserted for each in fetched),
+        "corrected": sum(each.corrected for each in fetched),
+        "gaps": {
+            str(status): sum((each.gaps or {}).get(status, 0) for each in fetched) for status in GapStatus
+        },
+        "skipped": [f"{each.symbol}: {each.note}" for each in fetched if each.note],
+    }
+
+
+def _told(step: str, report: Report) -> str:
+    return f"{step}: {report['inserted']} new"

@@ -1,0 +1,125 @@
+"""Stretches of absent candles between stored ones: found as candles are written, and why they stay absent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import numpy as np
+from sqlalchemy import Connection, Engine
+
+from missiondesk.market.candles import TimeArray, timeframe_milliseconds
+from missiondesk.store.market.series import Series
+from missiondesk.store.market.staging import Written, execute
+
+
+class GapStatus(StrEnum):
+    NEW = "new"
+    """Not looked into yet, or not to its end."""
+    UNTRADED = "untraded"
+    """The exchange reaches back there and has no candle: nothing traded."""
+    OUT_OF_REACH = "out of reach"
+    """The exchange does not serve candles or trades that old, or too many to ask for."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Absent candles, from the first to the last of their opening times (ms)."""
+
+    series: Series
+    first: int
+    last: int
+    status: GapStatus
+
+    @property
+    def candles(self) -> int:
+        return 1 + (self.last - self.first) // timeframe_milliseconds(self.series.interval)
+
+
+def list_gaps(engine: Engine, series: Sequence[Series], status: GapStatus | None = None) -> list[Gap]:
+    """The gaps of these series, by series and time."""
+    by_id = {each.id: each for each in series}
+    with engine.connect() as connection:
+        rows = execute(
+            connection,
+            "SELECT series_id, (extract(epoch FROM first_open_time) * 1000)::bigint,"
+            " (extract(epoch FROM last_open_time) * 1000)::bigint, status FROM candle_gap"
+            " WHERE series_id = ANY (:ids) AND (CAST(:status AS text) IS NULL OR status = :status)"
+            " ORDER BY series_id, first_open_time",
+            ids=list(by_id),
+            status=status,
+        )
+        return [Gap(by_id[row[0]], row[1], row[2], GapStatus(row[3])) for row in rows]
+
+
+def settle_gaps(
+    connection: Connection, series: Series, first: int, last: int, status: GapStatus, now: datetime
+) -> None:
+    """What is absent from `first` to `last` (ms, inclusive) and was new is now of this status."""
+    execute(
+        connection,
+        "UPDATE candle_gap SET status = :status, looked_at = :now WHERE series_id = :id AND status = 'new'"
+        " AND first_open_time >= to_timestamp(:first / 1000.0)"
+        " AND last_open_time <= to_timestamp(:last / 1000.0)",
+        status=status,
+        now=now,
+        id=series.id,
+        first=first,
+        last=last,
+    )
+
+
+def untraded_open_times(connection: Connection, series: Series, since: int) -> TimeArray:
+    """Opening times (ms) from `since` on of candles that are absent because nothing traded."""
+    length = timeframe_milliseconds(series.interval)
+    rows = execute(
+        connection,
+        "SELECT (extract(epoch FROM first_open_time) * 1000)::bigint,"
+        " (extract(epoch FROM last_open_time) * 1000)::bigint FROM candle_gap"
+        " WHERE series_id = :id AND status = 'untraded' AND last_open_time >= to_timestamp(:since / 1000.0)",
+        id=series.id,
+        since=since,
+    )
+    stretches = [np.arange(first, last + length, length, dtype=np.int64) for first, last in rows]
+    return np.concatenate([np.zeros(0, dtype=np.int64), *stretches])
+
+
+def detect_gaps(connection: Connection, of: Sequence[Series], written: Mapping[int, Written]) -> None:
+    """Note what is absent between stored candles, from the candle before the first written one on."""
+    changed = [each for each in of if each.id in written and written[each.id].inserted]
+    if not changed:
+        return
+    given = {
+        "ids": [each.id for each in changed],
+        "since": [written[each.id].first_open_time for each in changed],
+        "steps": [timeframe_milliseconds(each.interval) for each in changed],
+    }
+    # `opened` begins one candle before what was written: a gap may end there, or begin.
+    stretches = (
+        "WITH wanted AS (SELECT id, step * interval '1 millisecond' AS step,"
+        "  coalesce((SELECT max(open_time) FROM candle WHERE series_id = id"
+        "   AND open_time < to_timestamp(since / 1000.0)), '-infinity') AS since"
+        "  FROM unnest(CAST(:ids AS int[]), CAST(:since AS bigint[]), CAST(:steps AS bigint[]))"
+        "  AS given (id, since, step)),"
+        " found AS (SELECT id, opened + step AS first_open_time, next - step AS last_open_time"
+        "  FROM wanted CROSS JOIN LATERAL (SELECT open_time AS opened,"
+        "   lead(open_time) OVER (ORDER BY open_time) AS next"
+        "   FROM candle WHERE series_id = id AND open_time >= since) AS stretch"
+        "  WHERE next - opened > step)"
+    )
+    execute(
+        connection,
+        f"{stretches} DELETE FROM candle_gap gap USING wanted"  # noqa: S608
+        " WHERE gap.series_id = wanted.id AND gap.last_open_time >= wanted.since"
+        " AND NOT EXISTS (SELECT FROM found WHERE found.id = gap.series_id"
+        "  AND found.first_open_time = gap.first_open_time AND found.last_open_time = gap.last_open_time)",
+        **given,
+    )
+    execute(
+        connection,
+        f"{stretches} INSERT INTO candle_gap (series_id, first_open_time, last_open_time)"  # noqa: S608
+        " SELECT id, first_open_time, last_open_time FROM found ON CONFLICT DO NOTHING",
+        **given,
+    )

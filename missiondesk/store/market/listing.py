@@ -1,0 +1,149 @@
+"""Market data as people and programs look at it: the newest rows first, each with its market's names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Engine, and_, func, select, true, tuple_
+
+from missiondesk.market.regime import HIGHER_TIMEFRAME
+from models.errors import InputRefused, UnknownName
+from models.market_tables import candle, ema_channel, indicator, market_regime, series, trading_signal
+
+Row = Mapping[str, Any]
+
+MOST_CANDLES: Final = 10_000
+_OF_ROW: Final = ("series_id", "open_time")
+_NAMES: Final = (series.c.exchange, series.c.symbol, series.c.interval)
+
+
+@dataclass(frozen=True)
+class Markets:
+    """Which series to look at; None means all."""
+
+    exchange: str | None = None
+    symbol: str | None = None
+    interval: str | None = None
+
+    @property
+    def chosen(self) -> ColumnElement[bool]:
+        wanted = {"exchange": self.exchange, "symbol": self.symbol, "interval": self.interval}
+        return and_(true(), *(series.c[name] == value for name, value in wanted.items() if value is not None))
+
+
+def newest_candles(engine: Engine, markets: Markets, of_each: int) -> Sequence[Row]:
+    """The newest candles of each series with the values calculated of them, None where there are none yet.
+
+    By series, newest first. Raises InputRefused when these could be more than MOST_CANDLES.
+    """
+    newest = (
+        select(candle)
+        .where(candle.c.series_id == series.c.id)
+        .order_by(candle.c.open_time.desc())
+        .limit(of_each)
+        .lateral("newest")
+    )
+    query = (
+        select(*_NAMES, *_values(newest), *_values(indicator), *_values(ema_channel, "channel_"))
+        .select_from(series.join(newest, true()))
+        .outerjoin(indicator, _same_row(indicator, newest))
+        .outerjoin(ema_channel, _same_row(ema_channel, newest))
+        .add_columns(newest.c.open_time)
+        .where(markets.chosen)
+        .order_by(*_NAMES, newest.c.open_time.desc())
+    )
+    with engine.connect() as connection:
+        count = connection.execute(
+            select(func.count()).select_from(series).where(markets.chosen)
+        ).scalar_one()
+        if count * of_each > MOST_CANDLES:
+            raise InputRefused(
+                f"expected at most {MOST_CANDLES} candles to be asked for, got {of_each} of each of {count} "
+                "series: name the symbol and the interval, or ask for fewer"
+            )
+        return [row._asdict() for row in connection.execute(query)]
+
+
+def newest_regimes(engine: Engine, markets: Markets) -> Sequence[Row]:
+    """The newest regime of each series with its channel, and in `higher` that of the higher timeframe."""
+    newest = (
+        select(market_regime)
+        .where(market_regime.c.series_id == series.c.id)
+        .order_by(market_regime.c.open_time.desc())
+        .limit(1)
+        .lateral("newest")
+    )
+    of_channel = ("upper", "lower", "width_percent", "volume_ratio", "direction")
+    query = (
+        select(*_NAMES, newest.c.open_time, *_values(newest), *(ema_channel.c[name] for name in of_channel))
+        .select_from(series.join(newest, true()))
+        .outerjoin(ema_channel, _same_row(ema_channel, newest))
+        .order_by(*_NAMES)
+    )
+    # Read without the interval: the higher timeframe is a series of its own.
+    of_markets = Markets(markets.exchange, markets.symbol)
+    with engine.connect() as connection:
+        found = [row._asdict() for row in connection.execute(query.where(of_markets.chosen))]
+    by_names = {(row["exchange"], row["symbol"], row["interval"]): row for row in found}
+    return [
+        {
+            **row,
+            "higher": by_names.get((row["exchange"], row["symbol"], HIGHER_TIMEFRAME.get(row["interval"]))),
+        }
+        for row in found
+        if markets.interval in (None, row["interval"])
+    ]
+
+
+def signals(
+    engine: Engine,
+    markets: Markets,
+    fields: Mapping[str, str],
+    size: int,
+    *,
+    least_confidence: int = 0,
+    before: int | None = None,
+) -> Sequence[Row]:
+    """Stored signals whose columns have these values, newest first; `before` (an id) goes on after that one.
+
+    Raises UnknownName for a `before` that does not exist.
+    """
+    query = (
+        _signals()
+        .where(markets.chosen, trading_signal.c.confidence >= least_confidence)
+        .where(*(trading_signal.c[name] == value for name, value in fields.items()))
+        .order_by(trading_signal.c.open_time.desc(), trading_signal.c.id.desc())
+        .limit(size)
+    )
+    if before is not None:
+        place = tuple_(trading_signal.c.open_time, trading_signal.c.id)
+        query = query.where(place < tuple_(signal(engine, before)["open_time"], before))
+    with engine.connect() as connection:
+        return [row._asdict() for row in connection.execute(query)]
+
+
+def signal(engine: Engine, signal_id: int) -> Row:
+    """Raises UnknownName, which names the newest ones."""
+    with engine.connect() as connection:
+        found = connection.execute(_signals().where(trading_signal.c.id == signal_id)).one_or_none()
+        if found is None:
+            newest = select(trading_signal.c.id).order_by(trading_signal.c.id.desc()).limit(30)
+            raise UnknownName("signal", signal_id, connection.scalars(newest))
+        return found._asdict()
+
+
+def _signals() -> Any:
+    columns = [column for column in trading_signal.c if column.name != "series_id"]
+    return select(*_NAMES, *columns).join_from(
+        trading_signal, series, series.c.id == trading_signal.c.series_id
+    )
+
+
+def _values(of: Any, prefix: str = "") -> list[ColumnElement[Any]]:
+    return [column.label(prefix + column.name) for column in of.c if column.name not in _OF_ROW]
+
+
+def _same_row(of: Any, other: Any) -> ColumnElement[bool]:
+    return and_(*(of.c[name] == other.c[name] for name in _OF_ROW))

@@ -1,0 +1,306 @@
+"""A day of market data through the sandbox, ccxt and the real flows; and the order that the steps keep."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from uuid import uuid4
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.exceptions import ObjectAlreadyExists
+from sqlalchemy import Engine, text
+
+from deployments.market import MARKET_FLOWS, QUEUES
+from deployments.sync import sync
+from flows.desk import desk_of_this_process
+from flows.market import fetch_ohlc_data, update_all
+from flows.market_runs import FLOWS, STARTED, start_update, update_status
+from missiondesk.exchanges.sandbox.server import SandboxServer
+from missiondesk.market.candles import to_datetime
+from missiondesk.refresh.calculation import calculate
+from missiondesk.refresh.order import RefreshFailed, hour_of, wait_for_predecessor
+from missiondesk.refresh.settings import RefreshSettings
+from missiondesk.refresh.steps import STEPS, Step
+from missiondesk.store.administration import drop_database
+from missiondesk.store.database import connect, transaction
+from missiondesk.store.embedded import EmbeddedPostgres
+from missiondesk.store.market.candles import read_candles, write_candles
+from missiondesk.store.market.ledger import Standing, begin_step, end_step, standing
+from missiondesk.store.market.series import find_series, keep_series
+from models.errors import UnknownName
+from tests.conftest import TEMPLATE
+from tests.hour_by_hour import TABLES, contents
+
+START = datetime(2026, 11, 20, 0, 5, tzinfo=UTC)
+SYMBOLS = ("BTC/USD", "ETH/BTC")
+
+
+@pytest.fixture
+def clock() -> SimpleNamespace:
+    return SimpleNamespace(now=START)
+
+
+@pytest.fixture
+def sandbox(clock: SimpleNamespace) -> Iterator[SandboxServer]:
+    with SandboxServer(clock=lambda: clock.now) as server:
+        yield server
+
+
+@pytest.fixture
+def desk(
+    database_url: str,
+    prefect_api: str,
+    sandbox: SandboxServer,
+    short_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Engine]:
+    """The desk of this process, on the sandbox; its engine."""
+    settings = {
+        "MISSIONDESK_HOME": str(short_home),
+        "MISSIONDESK_DATABASE_URL": database_url,
+        "MISSIONDESK_EXCHANGE": "sandbox",
+        "MISSIONDESK_EXCHANGE_URL": sandbox.url,
+        "MISSIONDESK_SYMBOLS": ",".join(SYMBOLS),
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    desk_of_this_process.cache_clear()
+    engine = desk_of_this_process().engine
+    yield engine
+    engine.dispose()
+    desk_of_this_process.cache_clear()
+
+
+@pytest.fixture
+def other(postgres: EmbeddedPostgres) -> Iterator[Engine]:
+    name = f"test_{uuid4().hex}"
+    postgres.create_database(name, TEMPLATE)
+    engine = connect(postgres.url(name))
+    yield engine
+    engine.dispose()
+    drop_database(postgres.url("postgres"), name)
+
+
+@pytest.fixture
+def work_pool(prefect_api: str) -> None:
+    async def make() -> None:
+        async with get_client() as client:
+            with contextlib.suppress(ObjectAlreadyExists):
+                await client.create_work_pool(WorkPoolCreate(name="desk", type="process"))
+
+    asyncio.run(make())
+
+
+@pytest.mark.prefect
+def test_a_day_of_hourly_refreshes(desk: Engine, other: Engine, clock: SimpleNamespace) -> None:
+    for hour in range(24):
+        clock.now = START + timedelta(hours=hour)
+        reports = update_all(clock.now)
+        assert list(reports) == list(STEPS)
+        assert reports["ohlc"]["symbols"] == len(SYMBOLS)
+        if hour:
+            assert reports["ohlc"]["inserted"] >= len(SYMBOLS)
+            assert reports["signals"]["inserted"] >= len(SYMBOLS)
+    series = find_series(desk)
+    with desk.connect() as connection:
+        stored = read_candles(connection, series)
+    newest = {(each.symbol, each.interval): candles for each, candles in zip(series, stored, strict=True)}
+    # 22:00 is the newest hour that has closed at 23:05; 720 were there at first.
+    assert to_datetime(newest["BTC/USD", "1h"].open_time[-1]) == START + timedelta(hours=22, minutes=-5)
+    assert len(newest["BTC/USD", "1h"]) == 719 + 23
+    for each, candles in zip(series, stored, strict=True):
+        served = (
+            desk_of_this_process()
+            .market("sandbox")
+            .candles(each.symbol, each.interval, since=None, limit=500)
+        )
+        served = served.closed_at(clock.now)
+        assert (candles.close[-len(served) :] == served.close).all()
+        assert (candles.open_time[-len(served) :] == served.open_time).all()
+    again = keep_series(other, "sandbox", SYMBOLS, RefreshSettings().intervals)
+    by_names = {(each.symbol, each.interval): each for each in again}
+    with transaction(other) as connection:
+        write_candles(
+            connection,
+            [
+                (by_names[each.symbol, each.interval], candles)
+                for each, candles in zip(series, stored, strict=True)
+            ],
+        )
+    for step in STEPS[1:]:
+        calculate(other, step, again, RefreshSettings())
+    for table in TABLES:
+        assert contents(desk, table) == contents(other, table), table
+
+
+@pytest.mark.prefect
+def test_a_run_leaves_a_table_of_what_it_did(desk: Engine, clock: SimpleNamespace) -> None:
+    update_all(clock.now)
+
+    async def newest() -> list[dict[str, object]]:
+        import json
+
+        async with get_client() as client:
+            key = ArtifactFilter(key=ArtifactFilterKey(any_=["market-refresh"]))
+            found = await client.read_artifacts(artifact_filter=key, sort="UPDATED_DESC", limit=1)
+            return json.loads(found[0].data)
+
+    rows = asyncio.run(newest())
+    assert [row["step"] for row in rows] == list(STEPS)
+    assert rows[0]["inserted"] > 1000 and "untraded" in rows[0]["gaps"]
+    assert "changed" in rows[-1]
+
+
+@pytest.mark.prefect
+def test_a_failed_step_stops_the_rest_and_says_so(desk: Engine, clock: SimpleNamespace, monkeypatch) -> None:
+    monkeypatch.setenv("MISSIONDESK_EXCHANGE_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("tasks.market.fetch_symbol.retry_delay_seconds", 0)
+    desk_of_this_process.cache_clear()
+    with pytest.raises(RefreshFailed) as failed:
+        update_all(clock.now)
+    assert str(failed.value).startswith("ohlc failed: BTC/USD: ")
+    assert str(failed.value).endswith("; not run: indicators, ema_channel, market_regime, signals")
+    with desk.connect() as connection:
+        rows = connection.execute(text("SELECT step, status FROM refresh_step")).all()
+    assert rows == [("ohlc", "failed")]
+
+
+@pytest.mark.prefect
+def test_a_started_update_is_run_by_the_deployment_and_answers_its_state(
+    desk: Engine, clock: SimpleNamespace, work_pool: None, prefect_api: str
+) -> None:
+    clock.now = datetime.now(UTC)
+    sync(desk)
+    started = start_update("ohlc")
+    pending = update_status(started)
+    assert (pending.status, pending.ready, pending.successful, pending.result) == (
+        "PENDING",
+        False,
+        None,
+        None,
+    )
+    subprocess.run(
+        [sys.executable, "-m", "prefect", "flow-run", "execute", started],
+        env={**os.environ, "PREFECT_API_URL": prefect_api},
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    done = update_status(started)
+    assert (done.status, done.ready, done.successful, done.error) == ("SUCCESS", True, True, None)
+    assert done.result is not None and done.result["ohlc"]["inserted"] > 1000
+    with pytest.raises(UnknownName):
+        update_status(str(uuid4()))
+    with pytest.raises(UnknownName):
+        update_status("no id")
+    with pytest.raises(UnknownName, match="unknown task 'candles'; existing: all, ema, indicators"):
+        start_update("candles")
+
+
+@pytest.mark.prefect
+def test_sync_pushes_the_six_deployments_and_their_queues(desk: Engine, work_pool: None) -> None:
+    sync(desk)
+
+    async def read() -> tuple[dict[str, tuple[str, str | None]], dict[str, int]]:
+        async with get_client() as client:
+            found = {}
+            for spec in MARKET_FLOWS:
+                deployed = await client.read_deployment_by_name(f"{spec.flow_name}/{spec.name}")
+                cron = deployed.schedules[0].schedule.cron if deployed.schedules else None
+                found[spec.flow_name] = (deployed.work_queue_name, cron)
+            queues = await client.read_work_queues(work_pool_name="desk")
+            return found, {queue.name: queue.priority for queue in queues}
+
+    deployed, queues = asyncio.run(read())
+    assert deployed == {
+        "fetch_ohlc_data": ("ohlc", "5 * * * *"),
+        "calculate_indicators": ("indicators", "10 * * * *"),
+        "calculate_ema_channel": ("ema_channel", "15 * * * *"),
+        "calculate_market_regime": ("market_regime", "20 * * * *"),
+        "generate_trading_signals": ("signals", "25 * * * *"),
+        "update_all": ("ohlc", None),
+    }
+    assert {name: queues[name] for name in QUEUES} == dict(QUEUES)
+    assert queues["signals"] < queues["ohlc"]
+    assert sync(desk).changes == ()
+
+
+def test_what_may_be_asked_for_has_a_flow_and_an_answer() -> None:
+    assert set(FLOWS) == set(STARTED)
+    assert set(FLOWS.values()) == {spec.flow_name for spec in MARKET_FLOWS}
+    assert fetch_ohlc_data.timeout_seconds == 600
+
+
+HOUR = hour_of(START)
+
+
+def test_a_step_waits_until_the_one_before_it_has_finished(database_url: str) -> None:
+    engine = connect(database_url)
+    begin_step(engine, "run", Step.OHLC, HOUR)
+    pauses: list[float] = []
+
+    def finish_at_the_third(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            end_step(engine, "run", Step.OHLC, report={})
+
+    wait_for_predecessor(engine, Step.INDICATORS, HOUR, scheduled=True, sleep=finish_at_the_third)
+    assert len(pauses) == 3
+    assert standing(engine, Step.OHLC, HOUR) is Standing.SUCCEEDED
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("before", "scheduled", "problem"),
+    [
+        (None, True, "it is absent"),
+        (None, False, None),
+        (Standing.RUNNING, True, "it is running"),
+        (Standing.RUNNING, False, "it is running"),
+        (Standing.FAILED, True, "ohlc failed"),
+        (Standing.FAILED, False, None),
+        (Standing.SUCCEEDED, True, None),
+        (Standing.SUCCEEDED, False, None),
+    ],
+)
+def test_the_wait_is_bounded(
+    database_url: str, before: Standing | None, scheduled: bool, problem: str | None
+) -> None:
+    engine = connect(database_url)
+    if before is not None:
+        begin_step(engine, "run", Step.OHLC, HOUR)
+    if before in (Standing.FAILED, Standing.SUCCEEDED):
+        end_step(
+            engine, "run", Step.OHLC, report={}, error="no answer" if before is Standing.FAILED else None
+        )
+    # A step of another hour is no answer.
+    begin_step(engine, "earlier", Step.OHLC, HOUR - timedelta(hours=1))
+    ticks = iter(range(1000))
+
+    def wait() -> None:
+        wait_for_predecessor(
+            engine,
+            Step.INDICATORS,
+            HOUR,
+            scheduled=scheduled,
+            longest_seconds=5,
+            sleep=lambda seconds: None,
+            clock=lambda: float(next(ticks)),
+        )
+
+    if problem is None:
+        wait()
+    else:
+        with pytest.raises(RefreshFailed, match=problem):
+            wait()
+    engine.dispose()
