@@ -67,8 +67,8 @@ class OrderGateway:
     def work(self, request: TradeRequest, now: datetime) -> OrderProgress:
         """One step further with the order of a place; sends at most one, and only when none is under way.
 
-        Raises LeaseLost, UnknownName for the account or symbol, ExchangeUnreachable when prices or balances
-        can't be had (nothing was sent), CredentialsRefused and VenueClosed.
+        Raises LeaseLost, UnknownName for the account or symbol, ExchangeUnreachable or DataStale when prices
+        or balances can't be had (nothing was sent), CredentialsRefused and VenueClosed.
         """
         now = min(now, self._clock())
         attempts = self._orders.attempts(request.key)

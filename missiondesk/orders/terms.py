@@ -22,8 +22,11 @@ _ZERO = Decimal(0)
 
 @dataclass(frozen=True)
 class Terms:
-    """`limit` is the order's limit price, None at market. `marks` values the account's markets that share the
-    request's quote currency, `seen` names every market that was looked at for it."""
+    """What an intent is decided on, beside what the database says.
+
+    limit: the order's limit price, None at market. marks: what values the account's markets that share the
+    request's quote currency, when its limits look at them; seen: every market that was looked at for it.
+    """
 
     instrument: Instrument
     limit: Decimal | None
@@ -44,7 +47,7 @@ class Quotes:
     def terms(
         self, request: TradeRequest, instrument: Instrument, account: Account, trading: Trading
     ) -> Terms | Denied:
-        """Raises ExchangeUnreachable."""
+        """Raises ExchangeUnreachable, and DataStale for a market that is not quoted now."""
         if (problem := misfit(request, instrument)) is not None:
             return Denied(problem)
         weighs = weighs_book(account) and not request.reduce_only

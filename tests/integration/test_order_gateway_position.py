@@ -118,3 +118,23 @@ def test_percentages_of_free_balances(desk: OrderDesk) -> None:
     assert (progress.done, progress.filled) == (True, Decimal("2.4688"))
     sold = tick(desk, replace(at_place(request, 1), side="sell"))
     assert (sold.done, sold.filled) == (True, Decimal("1.2344"))
+
+
+def test_contracts_go_the_same_way_and_can_be_short(desk: OrderDesk) -> None:
+    desk.venue.quote("BTC/USD:USD", "99", "100")
+    request = replace(
+        desk.open_missionary(),
+        symbol="BTC/USD:USD",
+        side="sell",
+        amount=Decimal(7),
+        unit="contracts",
+        leverage=Decimal(2),
+    )
+    assert tick(desk, request).done
+    short = position(desk, request)
+    assert short is not None and (short.amount, short.entry_price) == (Decimal(-7), Decimal(99))
+
+    closing_wrongly = replace(closing(at_place(request, 1)), leverage=None)
+    assert tick(desk, closing_wrongly).rule == "DENIED"
+    assert tick(desk, replace(closing_wrongly, side="buy")).filled == 7
+    assert position(desk, request) is None
