@@ -12,6 +12,7 @@ from missiondesk.exchanges.market_data import LiveMarkets
 from missiondesk.exchanges.open import open_exchange
 from missiondesk.exchanges.paper import PaperExchange
 from missiondesk.exchanges.port import Exchange, MarketData, Trading
+from missiondesk.notifications import LogChannel, Notifier
 from missiondesk.orders.gateway import OrderGateway, utc_now
 from missiondesk.refresh.pace import PacedMarket
 from missiondesk.settings import ExchangeChoice, Settings
@@ -20,6 +21,7 @@ from missiondesk.store.conditions import Conditions
 from missiondesk.store.database import connect
 from missiondesk.store.members import Members
 from missiondesk.store.missions import Missions
+from missiondesk.store.notifications import SentNotifications
 from missiondesk.store.results import Results
 from missiondesk.store.walks import Walks
 from models.account import Account, Mode
@@ -77,6 +79,10 @@ class Desk:
     def default_exchange(self) -> str:
         """Where an account without an exchange of its own trades, and what market data is of."""
         return self.settings.exchange or ExchangeChoice.KRAKEN
+
+    @cached_property
+    def notifier(self) -> Notifier:
+        return Notifier(SentNotifications(self.engine), lambda account: [LogChannel()])
 
     def gateway(self, holder: str) -> OrderGateway:
         """The order gateway of the tick that is flow run `holder`."""

@@ -286,6 +286,14 @@ deployment = Table(
     _moment("synced_at"),
 )
 
+# Events that people have been told; a key is told once.
+notification = Table(
+    "notification",
+    metadata,
+    Column("key", Text, primary_key=True),
+    _moment("told_at"),
+)
+
 # Who changed a Mission, a Task or an account, when, from what to what. Written by triggers.
 audit_log = Table(
     "audit_log",
