@@ -141,7 +141,7 @@ def test_ctrl_c_stops_everything_that_up_started_and_nothing_else(
     new_desk: Callable[[], RunningDesk], desk: RunningDesk
 ) -> None:
     everything = desk.processes()
-    assert desk.interrupt() == 0
+    assert desk.interrupt() == 0, desk.said
     assert "the desk is down" in desk.said
     assert not [process for process in everything if process.is_running()]
     assert desk.processes() == []
