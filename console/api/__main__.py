@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import socket
 import sys
 
 import click
@@ -10,35 +12,35 @@ import uvicorn
 
 from console.api.access import LOOPBACK_NAMES
 from console.api.app import create_app
+from console.hub.server import UVICORN_OPTIONS, prepare_process
 from missiondesk.desk_file import exports
 from missiondesk.settings import Settings
 from models.errors import InvalidSetting, MissiondeskError
 
 
 @click.command()
+@click.option("--host", help="Where to listen.  [default: MISSIONDESK_CONSOLE_HOST or 127.0.0.1]")
 @click.option(
-    "--host", metavar="NAME", help="Where to listen.  [default: MISSIONDESK_CONSOLE_HOST or 127.0.0.1]"
-)
-@click.option(
-    "--port", metavar="N", type=click.IntRange(0, 65535), help="[default: MISSIONDESK_CONSOLE_PORT or 4201]"
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="0: any free one; it is printed.  [default: MISSIONDESK_CONSOLE_PORT or 4201]",
 )
 def main(host: str | None, port: int | None) -> None:
     """Serve the desk's HTTP API. Other machines reach it only where MISSIONDESK_API_TOKEN is set."""
     try:
         settings = _join_desk()
-        listening_at = host or settings.console_host
-        refuse_open_door(listening_at, settings)
+        address = (host or settings.console_host, settings.console_port if port is None else port)
+        refuse_open_door(address[0], settings)
+        listening = _listen(*address)
     except MissiondeskError as error:
         click.echo(f"missiondesk: {error}", err=True)
         sys.exit(1)
-    uvicorn.run(
-        create_app(settings),
-        host=listening_at,
-        port=settings.console_port if port is None else port,
-        log_level=settings.log_level.lower(),
-        access_log=False,
-        ws_ping_interval=20,
-    )
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s")
+    prepare_process()
+    with listening:
+        click.echo(f"http://{_in_url(address[0])}:{listening.getsockname()[1]}")
+        sys.stdout.flush()
+        uvicorn.Server(uvicorn.Config(create_app(settings), **UVICORN_OPTIONS)).run([listening])
 
 
 def refuse_open_door(host: str, settings: Settings) -> None:
@@ -48,6 +50,18 @@ def refuse_open_door(host: str, settings: Settings) -> None:
             f"MISSIONDESK_API_TOKEN: expected a token, because {host} can be reached from other machines, "
             "got none; set one, or listen on 127.0.0.1"
         )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise InvalidSetting(f"{_in_url(host)}:{port} can't be listened at: {error}") from None
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _join_desk() -> Settings:

@@ -7,9 +7,20 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from console.api import conditions, health, metrics, missions, results, tasks, templates
+from console.api import (
+    conditions,
+    health,
+    manual_update,
+    market,
+    metrics,
+    missions,
+    results,
+    tasks,
+    templates,
+)
 from console.api.access import Access
 from console.api.refusals import answer_errors, documented
+from console.hub import routes as hub
 from missiondesk.settings import Settings
 from missiondesk.store.database import connect
 
@@ -22,8 +33,11 @@ _ROUTERS = (
     conditions.router,
     templates.router,
     results.router,
+    market.router,
+    manual_update.router,
     metrics.router,
     health.router,
+    hub.router,
 )
 
 
@@ -35,7 +49,12 @@ def create_app(settings: Settings) -> FastAPI:
         summary="Missions, Tasks, Conditions, results and market data of one desk.",
         docs_url=None,  # its page would come from another site
         redoc_url=None,
-        responses=documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY),
+        responses=documented(
+            HTTPStatus.BAD_REQUEST,
+            HTTPStatus.UNAUTHORIZED,
+            HTTPStatus.FORBIDDEN,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+        ),
     )
     app.state.settings = settings
     app.state.engine = connect(settings.database_url.get_secret_value())

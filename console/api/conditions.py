@@ -21,7 +21,7 @@ ConditionName = Annotated[Text, Path(min_length=1, max_length=200)]
 
 
 class ConditionValue(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     valid: bool
 

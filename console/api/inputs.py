@@ -52,7 +52,13 @@ Text = Annotated[str, AfterValidator(_storable_text)]
 Json = Annotated[JsonValue, AfterValidator(_storable_json)]
 JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_storable_json)]
 Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
-Seconds = Annotated[float, Field(allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+SomeSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# `models.mission` has the rule itself; this is for readers of the OpenAPI document.
+RowName = Annotated[
+    Text, Field(json_schema_extra={"minLength": 1, "maxLength": 200, "pattern": r"^[^/%&<>\x00]+$"})
+]
 
-MissionKey = Annotated[Text, Path(alias="mission", description="Name or id; digits alone mean an id")]
-TaskKey = Annotated[Text, Path(alias="task", description="Name or id; digits alone mean an id")]
+_NAME_OR_ID = "Name or id; digits alone mean an id"
+MissionKey = Annotated[Text, Path(alias="mission", description=_NAME_OR_ID, examples=["btc-dip", "1"])]
+TaskKey = Annotated[Text, Path(alias="task", description=_NAME_OR_ID, examples=["rsi is low", "1"])]

@@ -6,14 +6,30 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, with_config
+from pydantic.config import JsonDict
 from typing_extensions import TypedDict
 
-from console.api.inputs import Id, Json, JsonObject, Seconds, Text
+from console.api.inputs import Id, Json, JsonObject, RowName, Seconds, SomeSeconds, Text
 from console.api.refusals import Problem
 from models.account import Mode
 from models.mission import MissedRuns, Overlap, Walk
 
-_only_these = with_config(ConfigDict(extra="forbid"))
+_EXAMPLE_MISSION: JsonDict = {
+    "name": "btc-dip",
+    "task_ids": [1],
+    "crontab": "*/5 * * * *",
+    "enabled": False,
+}
+_EXAMPLE_TASK: JsonDict = {
+    "name": "rsi is low",
+    "template": "rsi_below",
+    "params": {"symbol": "BTC/USD", "timeframe": "1h", "value": 30},
+    "period": "60min",
+}
+
+
+def _only_these(example: JsonDict) -> ConfigDict:
+    return ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [example]})
 
 
 class _MissionSettings(TypedDict, total=False):
@@ -33,22 +49,22 @@ class _MissionSettings(TypedDict, total=False):
     mode: Mode
     overlap: Overlap
     missed_runs: MissedRuns
-    max_lateness_seconds: Seconds
-    expires_after_seconds: Seconds | None
+    max_lateness_seconds: SomeSeconds
+    expires_after_seconds: SomeSeconds | None
 
 
-@_only_these
+@with_config(_only_these(_EXAMPLE_MISSION))
 class NewMission(_MissionSettings):
     """What is left out gets its default."""
 
-    name: Text
+    name: RowName
 
 
-@_only_these
+@with_config(_only_these({"enabled": False}))
 class MissionChange(_MissionSettings, total=False):
     """What is left out stays as it is."""
 
-    name: Text
+    name: RowName
 
 
 class _TaskSettings(TypedDict, total=False):
@@ -57,23 +73,23 @@ class _TaskSettings(TypedDict, total=False):
     period: Annotated[Text | None, Field(description="1min 5min 15min 30min 60min 4h 1day 1week")]
     retries: Annotated[int, Field(ge=0, le=100, description="For exceptions only; 0 where it trades")]
     retry_delay_seconds: Seconds
-    timeout_seconds: Seconds | None
-    cache_seconds: Seconds | None
+    timeout_seconds: SomeSeconds | None
+    cache_seconds: SomeSeconds | None
 
 
-@_only_these
+@with_config(_only_these(_EXAMPLE_TASK))
 class NewTask(_TaskSettings):
     """What is left out gets its default."""
 
-    name: Text
+    name: RowName
     template: Text
 
 
-@_only_these
+@with_config(_only_these({"period": "4h"}))
 class TaskChange(_TaskSettings, total=False):
     """What is left out stays as it is."""
 
-    name: Text
+    name: RowName
     template: Text
 
 

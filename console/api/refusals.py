@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from models.errors import CallOperator, InputRefused, InvalidRow, MissiondeskError, RetryLater, UnknownName
 
@@ -140,9 +141,22 @@ def _storable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def _of_http(_request: Request, error: Exception) -> JSONResponse:
+def _of_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return refused(HTTPStatus(error.status_code), Refusal(message=str(error.detail)), error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted(_methods_of_path(request)))
+    return refused(HTTPStatus(error.status_code), Refusal(message=str(error.detail)), headers)
+
+
+def _methods_of_path(request: Request) -> set[str]:
+    """Those of every route there; the framework names the ones of the first."""
+    return {
+        method
+        for route in request.app.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }
 
 
 def _of_data(_request: Request, error: Exception) -> JSONResponse:

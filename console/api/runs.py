@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from uuid import UUID
@@ -35,26 +37,33 @@ def start_tick(engine: Engine, mission: Mission) -> Started:
 
     Raises PrefectUnreachable, and InputRefused when Prefect has no deployment of the Mission.
     """
-    require_prefect()
-    deployment_id = _wait_for_deployment(Deployments(engine), mission)
-    import httpx
-    from prefect.client.orchestration import get_client
-    from prefect.utilities.urls import url_for
+    with asking_prefect():
+        deployment_id = _wait_for_deployment(Deployments(engine), mission)
+        import httpx
+        from prefect.client.orchestration import get_client
+        from prefect.utilities.urls import url_for
 
-    try:
-        with get_client(sync_client=True) as client:
-            flow_run = client.create_flow_run_from_deployment(deployment_id)
-    except httpx.HTTPError as error:
-        if isinstance(error, httpx.HTTPStatusError) and error.response.status_code == HTTPStatus.NOT_FOUND:
-            raise _not_deployed(mission) from None
-        raise PrefectUnreachable(f"Prefect's server does not answer as it should: {error}") from error
-    return Started(flow_run.id, url_for(flow_run) or "")
+        try:
+            with get_client(sync_client=True) as client:
+                flow_run = client.create_flow_run_from_deployment(deployment_id)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code == HTTPStatus.NOT_FOUND:
+                raise _not_deployed(mission) from None
+            raise
+        return Started(flow_run.id, url_for(flow_run) or "")
 
 
-def require_prefect() -> None:
-    """Raises PrefectUnreachable when this process was not told where Prefect's server is."""
+@contextmanager
+def asking_prefect() -> Iterator[None]:
+    """Raises PrefectUnreachable when there is no desk to be asked, or its Prefect server gives no answer."""
     if not os.environ.get("PREFECT_API_URL"):
         raise PrefectUnreachable("no desk runs that could do this: start one with `missiondesk up`")
+    import httpx
+
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise PrefectUnreachable(f"Prefect's server does not answer as it should: {error}") from error
 
 
 def _wait_for_deployment(deployments: Deployments, mission: Mission) -> UUID:

@@ -110,6 +110,8 @@ def _write(
 ) -> Mapping[str, Any]:
     # A plain None would become the JSON value null where SQL's NULL is meant.
     values = {name: null() if value is None else value for name, value in fields.items() if name != "id"}
+    if present is not None and not values:
+        return present
     (key,) = table.primary_key.columns
     write = insert(table) if present is None else update(table).where(key == present[key.name])
     try:

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Engine, and_, func, select, true, tuple_
+from sqlalchemy import ColumnElement, Engine, and_, func, literal, select, true, tuple_
 
-from missiondesk.market.regime import HIGHER_TIMEFRAME
 from models.errors import InputRefused, UnknownName
 from models.market_tables import candle, ema_channel, indicator, market_regime, series, trading_signal
 
@@ -17,6 +16,7 @@ Row = Mapping[str, Any]
 MOST_CANDLES: Final = 10_000
 _OF_ROW: Final = ("series_id", "open_time")
 _NAMES: Final = (series.c.exchange, series.c.symbol, series.c.interval)
+_BESIDE_REGIME: Final = ("upper", "lower", "width_percent", "volume_ratio", "direction")
 
 
 @dataclass(frozen=True)
@@ -45,19 +45,18 @@ def newest_candles(engine: Engine, markets: Markets, of_each: int) -> Sequence[R
         .limit(of_each)
         .lateral("newest")
     )
+    values = [*_values(newest), *_values(indicator), *_values(ema_channel, "channel_")]
     query = (
-        select(*_NAMES, *_values(newest), *_values(indicator), *_values(ema_channel, "channel_"))
+        select(*_NAMES, newest.c.open_time, *values)
         .select_from(series.join(newest, true()))
         .outerjoin(indicator, _same_row(indicator, newest))
         .outerjoin(ema_channel, _same_row(ema_channel, newest))
-        .add_columns(newest.c.open_time)
         .where(markets.chosen)
         .order_by(*_NAMES, newest.c.open_time.desc())
     )
     with engine.connect() as connection:
-        count = connection.execute(
-            select(func.count()).select_from(series).where(markets.chosen)
-        ).scalar_one()
+        matching = select(func.count()).select_from(series).where(markets.chosen)
+        count = connection.execute(matching).scalar_one()
         if count * of_each > MOST_CANDLES:
             raise InputRefused(
                 f"expected at most {MOST_CANDLES} candles to be asked for, got {of_each} of each of {count} "
@@ -68,6 +67,9 @@ def newest_candles(engine: Engine, markets: Markets, of_each: int) -> Sequence[R
 
 def newest_regimes(engine: Engine, markets: Markets) -> Sequence[Row]:
     """The newest regime of each series with its channel, and in `higher` that of the higher timeframe."""
+    # Here, for TA-Lib and pandas come with it, and no other listing needs them.
+    from missiondesk.market.regime import HIGHER_TIMEFRAME
+
     newest = (
         select(market_regime)
         .where(market_regime.c.series_id == series.c.id)
@@ -75,26 +77,24 @@ def newest_regimes(engine: Engine, markets: Markets) -> Sequence[Row]:
         .limit(1)
         .lateral("newest")
     )
-    of_channel = ("upper", "lower", "width_percent", "volume_ratio", "direction")
+    beside = [ema_channel.c[name] for name in _BESIDE_REGIME]
+    # Whatever the interval asked for: the higher timeframe is a series of its own.
     query = (
-        select(*_NAMES, newest.c.open_time, *_values(newest), *(ema_channel.c[name] for name in of_channel))
+        select(*_NAMES, newest.c.open_time, *_values(newest), *beside)
         .select_from(series.join(newest, true()))
         .outerjoin(ema_channel, _same_row(ema_channel, newest))
+        .where(Markets(markets.exchange, markets.symbol).chosen)
         .order_by(*_NAMES)
     )
-    # Read without the interval: the higher timeframe is a series of its own.
-    of_markets = Markets(markets.exchange, markets.symbol)
     with engine.connect() as connection:
-        found = [row._asdict() for row in connection.execute(query.where(of_markets.chosen))]
+        found = [row._asdict() for row in connection.execute(query)]
     by_names = {(row["exchange"], row["symbol"], row["interval"]): row for row in found}
-    return [
-        {
-            **row,
-            "higher": by_names.get((row["exchange"], row["symbol"], HIGHER_TIMEFRAME.get(row["interval"]))),
-        }
-        for row in found
-        if markets.interval in (None, row["interval"])
-    ]
+
+    def higher(row: Row) -> Row | None:
+        return by_names.get((row["exchange"], row["symbol"], HIGHER_TIMEFRAME.get(row["interval"])))
+
+    chosen = [row for row in found if markets.interval in (None, row["interval"])]
+    return [{**row, "higher": higher(row)} for row in chosen]
 
 
 def signals(
@@ -118,8 +118,8 @@ def signals(
         .limit(size)
     )
     if before is not None:
-        place = tuple_(trading_signal.c.open_time, trading_signal.c.id)
-        query = query.where(place < tuple_(signal(engine, before)["open_time"], before))
+        last = tuple_(literal(signal(engine, before)["open_time"]), literal(before))
+        query = query.where(tuple_(trading_signal.c.open_time, trading_signal.c.id) < last)
     with engine.connect() as connection:
         return [row._asdict() for row in connection.execute(query)]
 
@@ -136,9 +136,8 @@ def signal(engine: Engine, signal_id: int) -> Row:
 
 def _signals() -> Any:
     columns = [column for column in trading_signal.c if column.name != "series_id"]
-    return select(*_NAMES, *columns).join_from(
-        trading_signal, series, series.c.id == trading_signal.c.series_id
-    )
+    of_signal = series.c.id == trading_signal.c.series_id
+    return select(*_NAMES, *columns).join_from(trading_signal, series, of_signal)
 
 
 def _values(of: Any, prefix: str = "") -> list[ColumnElement[Any]]:
