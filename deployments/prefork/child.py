@@ -22,7 +22,8 @@ from prefect.context import SyncClientContext
 from prefect.exceptions import Abort, Pause, TerminationSignal
 from prefect.flow_engine import run_flow
 from prefect.flows import load_flow_from_entrypoint
-from prefect.logging.loggers import flow_run_logger
+from prefect.logging import get_logger
+from prefect.logging.loggers import PrefectLogAdapter, flow_run_logger
 
 from deployments.prefork.messages import Cancel, Ended, Ready, RunFlow, Stop
 from deployments.prefork.prefect_private import (
@@ -34,6 +35,8 @@ from deployments.prefork.prefect_private import (
 from deployments.prefork.registry import SharedDescriptor
 
 SECONDS_TO_SEND_LOGS = 5.0
+
+_log = get_logger("workers.prefork")
 
 
 class Child:
@@ -108,6 +111,7 @@ class Child:
         except FlowNotLoaded as error:
             problem = str(error)
         except Exception as error:
+            _log.exception("Flow run %s ended by an error outside its flow", order.flow_run_id)
             problem = f"{type(error).__name__}: {error}"
         except BaseException as error:
             problem, fit = f"{type(error).__name__}: {error}", False
@@ -122,10 +126,13 @@ class Child:
         try:
             flow = self._flow(order.entrypoint, order.directory)
         except Exception as error:
-            logger.exception("The flow could not be loaded from %s", order.entrypoint)
+            if order.over is None:
+                logger.exception("The flow could not be loaded from %s", order.entrypoint)
             raise FlowNotLoaded(order.entrypoint, error) from error
-        outcome = run_flow(flow, flow_run=flow_run, return_type="state")
-        return asyncio.run(outcome) if inspect.iscoroutine(outcome) else outcome  # type: ignore[return-value]
+        if order.over is not None:
+            return _run_hooks(flow, flow_run, State.model_validate_json(order.over), logger)
+        state: State[Any] = _now(run_flow(flow, flow_run=flow_run, return_type="state"))
+        return state
 
     def _flow(self, entrypoint: str, directory: str | None) -> Flow[..., Any]:
         if (entrypoint, directory) not in self._flows:
@@ -139,6 +146,23 @@ class FlowNotLoaded(Exception):
 
     def __init__(self, entrypoint: str, error: Exception) -> None:
         super().__init__(f"The flow could not be loaded from {entrypoint}: {type(error).__name__}: {error}")
+
+
+def _run_hooks(
+    flow: Flow[..., Any], flow_run: FlowRun, state: State[Any], logger: PrefectLogAdapter
+) -> State[Any]:
+    hooks = flow.on_cancellation_hooks if state.is_cancelled() else flow.on_crashed_hooks
+    for hook in hooks:
+        try:
+            _now(hook(flow, flow_run, state))
+        except Exception:
+            logger.exception("A hook for state %s ended by an error", state.name)
+    return state
+
+
+def _now(outcome: Any) -> Any:
+    """What an async function returned, once it has run; anything else as it is."""
+    return asyncio.run(outcome) if inspect.iscoroutine(outcome) else outcome
 
 
 @contextmanager

@@ -89,6 +89,9 @@ class ChildProcess:
             deadline.cancel()
             self._present = self._ending = None
         self.leaving = isinstance(ending, Ended) and ending.leaving
+        if self.leaving:
+            # A thread that a flow left behind could keep the process for ever.
+            loop.call_later(SECONDS_TO_EXIT, self.kill, "it did not exit after its last run")
         return ending
 
     def cancel(self, flow_run_id: UUID) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
@@ -18,6 +19,9 @@ from prefect.client.schemas.filters import (
     FlowRunFilterParentFlowRunId,
     FlowRunFilterState,
     FlowRunFilterStateType,
+    TaskRunFilter,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
     WorkPoolFilter,
     WorkPoolFilterName,
 )
@@ -114,18 +118,24 @@ class FlowRuns:
     async def give_back(self, flow_run: FlowRun) -> None:
         """Let a claimed run that never began be claimed again, for the time it was scheduled for."""
         due = flow_run.next_scheduled_start_time or flow_run.expected_start_time or datetime.now(UTC)
-        await self._client.set_flow_run_state(flow_run.id, Scheduled(scheduled_time=due))
+        with suppress(ObjectNotFound):
+            await self._client.set_flow_run_state(flow_run.id, Scheduled(scheduled_time=due))
 
-    async def settle(self, flow_run_id: UUID, message: str) -> None:
+    async def settle(self, flow_run_id: UUID, message: str) -> State[Any] | None:
         """End a run whose process is gone, unless its state says it is over or waits for something.
 
-        Cancelled when that was asked for, else Crashed; its subflows ran in the same process and end with it.
+        Returns the state that it was given: Cancelled when that was asked for, else Crashed.
         """
         state = await self._state(flow_run_id)
         if state is None or state.type not in UNFINISHED:
-            return
-        end = Cancelled if state.is_cancelling() else Crashed
-        await self._client.set_flow_run_state(flow_run_id, end(message=message))
+            return None
+        end: State[Any] = (Cancelled if state.is_cancelling() else Crashed)(message=message)
+        with suppress(ObjectNotFound):
+            await self._client.set_flow_run_state(flow_run_id, end)
+        return end
+
+    async def settle_inside(self, flow_run_id: UUID, message: str) -> None:
+        """End the subflows and task runs of a run whose process is gone, and theirs."""
         for subflow in await self._client.read_flow_runs(
             flow_run_filter=FlowRunFilter(
                 parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[flow_run_id]),
@@ -133,6 +143,15 @@ class FlowRuns:
             )
         ):
             await self.settle(subflow.id, message)
+            await self.settle_inside(subflow.id, message)
+        for task_run in await self._client.read_task_runs(
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id])),
+            task_run_filter=TaskRunFilter(
+                state=TaskRunFilterState(type=TaskRunFilterStateType(any_=UNFINISHED))
+            ),
+        ):
+            with suppress(ObjectNotFound):
+                await self._client.set_task_run_state(task_run.id, Crashed(message=message), force=True)
 
     async def cancelling(self, flow_run_ids: Iterable[UUID]) -> list[UUID]:
         """Those of them that someone cancels."""
@@ -165,11 +184,9 @@ class FlowRuns:
             return None
 
     async def _claimed_by(self, flow_run: FlowRun) -> str | None:
-        claims = (
-            _CLAIM.search(state.message or "")
-            for state in await self._client.read_flow_run_states(flow_run.id)
-            if state.is_pending()
-        )
+        states = await self._client.read_flow_run_states(flow_run.id)
+        states.sort(key=lambda state: state.timestamp)
+        claims = (_CLAIM.search(state.message or "") for state in states if state.is_pending())
         tokens = [claim[1] for claim in claims if claim]
         return tokens[-1] if tokens else None
 

@@ -9,13 +9,17 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class RunFlow:
-    """To the child: run this flow run, whose claim the worker already holds."""
+    """To the child: run this flow run, whose claim the worker already holds.
+
+    With `over`, the state in which the run has ended without its engine, only the flow's hooks for it run.
+    """
 
     flow_run_id: UUID
     flow_run: str  # prefect's FlowRun as JSON
     entrypoint: str
     directory: str | None
     environment: Mapping[str, str | None]
+    over: str | None = None  # prefect's State as JSON
 
 
 @dataclass(frozen=True)

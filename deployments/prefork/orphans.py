@@ -26,7 +26,9 @@ async def settle_orphans(registry: WorkerRegistry, pool: str, flow_runs: FlowRun
             if flow_run.state is not None and flow_run.state.is_pending():
                 await flow_runs.give_back(flow_run)
             else:
-                await flow_runs.settle(flow_run.id, f"Its worker {names[token]} died while it ran")
+                message = f"Its worker {names[token]} died while it ran"
+                await flow_runs.settle(flow_run.id, message)
+                await flow_runs.settle_inside(flow_run.id, message)
             _log.warning("Flow run %s was left behind by the dead worker %s", flow_run.name, names[token])
         for worker in dead:
             worker.remove()

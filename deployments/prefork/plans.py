@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
@@ -84,8 +85,11 @@ class Plans:
         except ValidationError as error:
             problems = "; ".join(f"{name}: {problem}" for name, problem in problems_of(error))
             return Refusal(f"the job variables of deployment {deployment.name!r} are not valid: {problems}")
-        except ValueError as error:
-            return Refusal(f"deployment {deployment.name!r}: {error}")
+        except httpx.HTTPError:
+            raise
+        except Exception as error:
+            # Whatever is wrong with one deployment must not keep the others from running.
+            return Refusal(f"deployment {deployment.name!r}: {type(error).__name__}: {error}")
         return Plan(entrypoint, directory, configuration)
 
 

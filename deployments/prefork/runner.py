@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 import httpx
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.logging import get_logger
 
 from deployments.prefork.backlog import Backlog, DueRun
@@ -20,9 +22,20 @@ from deployments.prefork.missed_runs import is_missed, reason_to_skip
 from deployments.prefork.plans import Plan, Refusal
 from deployments.prefork.pool import ChildPool
 
-Repair = Callable[[], Awaitable[None]]
+# The server's record of task runs follows what happened, their flow's state does not wait for it.
+SECONDS_UNTIL_RECORDED = 3.0
+
+Tell = Callable[[], Awaitable[object]]
 
 _log = get_logger("workers.prefork")
+
+
+@dataclass(frozen=True)
+class _Repair:
+    """Something that the server is still to be told, from that moment of the event loop's clock on."""
+
+    tell: Tell
+    not_before: float = 0.0
 
 
 class Runner:
@@ -35,7 +48,7 @@ class Runner:
         self._lanes: list[asyncio.Task[None]] = []
         self._draining = False
         self._running: set[UUID] = set()
-        self._to_repair: dict[UUID, Repair] = {}
+        self._to_repair: dict[UUID, _Repair] = {}
 
     def start(self, lanes: int) -> None:
         self._lanes = [asyncio.create_task(self._lane()) for _ in range(lanes)]
@@ -52,10 +65,12 @@ class Runner:
                 self.cancel(flow_run_id)
 
     async def repair(self) -> None:
-        """Try once more to tell the server what it could not be told."""
+        """Tell the server what it could not be told at once."""
+        now = asyncio.get_running_loop().time()
         for flow_run_id, repair in list(self._to_repair.items()):
-            await repair()
-            del self._to_repair[flow_run_id]
+            if repair.not_before <= now:
+                await repair.tell()
+                del self._to_repair[flow_run_id]
 
     async def finish(self) -> None:
         """Run what waits in the backlog, then stop."""
@@ -76,6 +91,12 @@ class Runner:
                 self._pool.abandon(f"its worker was stopped and had waited {grace_seconds:g} s for it")
                 await asyncio.wait(late)
         await self._pool.stop()
+        try:
+            if self._to_repair:
+                await asyncio.sleep(SECONDS_UNTIL_RECORDED)
+                await self.repair()
+        except httpx.HTTPError as error:
+            _log.warning("What is left to tell Prefect's API is left to the next worker: %s", error)
         return not self._to_repair
 
     async def _lane(self) -> None:
@@ -99,28 +120,34 @@ class Runner:
             return
         give_back = partial(self._give_back, run.flow_run)
         try:
-            if not await self._flow_runs.claim(run.id):
-                return
+            claimed = await self._flow_runs.claim(run.id)
         except httpx.HTTPError:
-            self._to_repair[run.id] = give_back
+            self._to_repair[run.id] = _Repair(give_back)
             raise
+        if not claimed:
+            return
+        self._to_repair.pop(run.id, None)
         match None if self._draining else await self._in_a_child(run, plan):
             case None:
                 await self._surely(run.id, give_back)
             case Died(how):
-                message = f"The run did not end by itself: {how}"
-                await self._surely(run.id, partial(self._flow_runs.settle, run.id, message))
+                await self._surely(
+                    run.id, partial(self._settle, run, plan, f"It did not end by itself: {how}")
+                )
             case Ended(settled=False, problem=problem):
                 message = problem or "The run was ended from outside"
-                await self._surely(run.id, partial(self._flow_runs.settle, run.id, message))
+                await self._surely(run.id, partial(self._settle, run, plan, message))
 
-    async def _in_a_child(self, run: DueRun, plan: Plan) -> Ended | Died | None:
+    async def _in_a_child(
+        self, run: DueRun, plan: Plan, over: State[Any] | None = None
+    ) -> Ended | Died | None:
         order = RunFlow(
             flow_run_id=run.id,
             flow_run=run.flow_run.model_dump_json(),
             entrypoint=plan.entrypoint,
             directory=plan.directory,
             environment=plan.configuration.env,
+            over=over.model_dump_json() if over else None,
         )
         self._running.add(run.id)
         try:
@@ -132,11 +159,22 @@ class Runner:
         if await self._flow_runs.is_claimed(flow_run.id):
             await self._flow_runs.give_back(flow_run)
 
-    async def _surely(self, flow_run_id: UUID, repair: Repair) -> None:
+    async def _settle(self, run: DueRun, plan: Plan, message: str) -> None:
+        if (state := await self._flow_runs.settle(run.id, message)) is None:
+            return
+        inside = partial(self._flow_runs.settle_inside, run.id, message)
+        self._to_repair[run.id] = _Repair(inside, asyncio.get_running_loop().time() + SECONDS_UNTIL_RECORDED)
+        # As Prefect's own workers do it: the process in which the hooks would have run is no more.
+        if isinstance(ending := await self._in_a_child(run, plan, over=state), Died):
+            _log.error(
+                "The hooks of flow run %s did not end by themselves: %s", run.flow_run.name, ending.how
+            )
+
+    async def _surely(self, flow_run_id: UUID, tell: Tell) -> None:
         try:
-            await repair()
+            await tell()
         except httpx.HTTPError:
-            self._to_repair[flow_run_id] = repair
+            self._to_repair[flow_run_id] = _Repair(tell)
             raise
 
     async def _reason_to_skip(self, run: DueRun, plan: Plan) -> str | None:

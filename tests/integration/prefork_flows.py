@@ -6,8 +6,10 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
-from prefect import flow, task
+from prefect import Flow, flow, task
+from prefect.client.schemas.objects import FlowRun, State
 
 
 @task
@@ -42,9 +44,23 @@ def kill_own_process() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@task
+def wait_in_task(folder: str) -> None:
+    wait_for_file.fn(folder)
+
+
 @flow
+def inner(folder: str) -> None:
+    wait_in_task(folder)
+
+
+def note_crash(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    Path(flow_run.parameters["folder"], f"crashed {flow_run.id} {state.name}").touch()
+
+
+@flow(on_crashed=[note_crash])
 def outer(folder: str) -> None:
-    wait_for_file(folder)
+    inner(folder)
 
 
 @flow

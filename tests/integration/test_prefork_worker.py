@@ -12,6 +12,11 @@ import psutil
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterParentFlowRunId,
+)
 from prefect.states import Cancelling, Completed
 
 from deployments.prefork.flow_runs import FlowRuns
@@ -27,7 +32,7 @@ StartWorker = Callable[..., RunningWorker]
 
 def processes_in(folder: Path) -> list[int]:
     """The processes that ran there, in the order in which they began."""
-    return [int(name.split()[1]) for name in names_in(folder) if " " in name]
+    return [int(name.split()[1]) for name in names_in(folder) if name[0].isdigit()]
 
 
 def names_in(folder: Path) -> list[str]:
@@ -98,16 +103,38 @@ def test_a_killed_child_ends_its_run_as_crashed_and_is_replaced(
     start_worker(MISSIONDESK_WORKER_CHILDREN="1")
     outer = pool.order(pool.deploy("outer"), {"folder": str(tmp_path)})
     (victim,) = wait_for(lambda: processes_in(tmp_path))
+    parent = FlowRunFilterParentFlowRunId(any_=[outer])
+    (inner,) = pool.client.read_flow_runs(flow_run_filter=FlowRunFilter(parent_flow_run_id=parent))
+    both = FlowRunFilter(id=FlowRunFilterId(any_=[outer, inner.id]))
+
+    def states_of_task_runs() -> list[str | None]:
+        return [run.state_name for run in pool.client.read_task_runs(flow_run_filter=both)]
+
+    wait_for(lambda: states_of_task_runs() == ["Running", "Running"])
 
     psutil.Process(victim).kill()
     state = pool.wait_until_over(outer, seconds=10)
 
     assert state.is_crashed()
     assert f"process {victim} was killed by SIGKILL" in (state.message or "")
-    inner = [run for run in pool.client.read_flow_runs(limit=50) if run.parent_task_run_id and run.name]
-    assert all(run.state is not None and run.state.is_final() for run in inner)
+    assert pool.wait_until_over(inner.id, seconds=20).is_crashed()
+    wait_for(lambda: states_of_task_runs() == ["Crashed", "Crashed"], seconds=20)
+    wait_for(lambda: f"crashed {outer} Crashed" in names_in(tmp_path))
     (tmp_path / "go").touch()
     assert pool.wait_until_over(pool.order(pool.deploy("outer"), {"folder": str(tmp_path)})).is_completed()
+    assert len(set(processes_in(tmp_path))) == 2
+
+
+def test_the_forkserver_may_die(pool: Pool, start_worker: StartWorker, tmp_path: Path) -> None:
+    worker = start_worker(MISSIONDESK_WORKER_CHILDREN="1")
+    deployment = pool.deploy("note_process", parameters={"folder": str(tmp_path)})
+    assert pool.wait_until_over(pool.order(deployment)).is_completed()
+    (before,) = processes_in(tmp_path)
+    forkserver = psutil.Process(before).parent()
+    assert forkserver is not None and forkserver.ppid() == worker.process.pid
+    forkserver.kill()
+    wait_for(lambda: not psutil.pid_exists(before))
+    assert pool.wait_until_over(pool.order(deployment)).is_completed()
     assert len(set(processes_in(tmp_path))) == 2
 
 
