@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # BitMEX closed, and newer releases of ccxt dropped it; its recorded markets still work with this one.
 HELD := ccxt==4.5.83
 
-.PHONY: run test check lint bench chaos lock
+.PHONY: run test check lint bench chaos soak lock
 
 run: $(READY)  ## start the desk; ARGS="…" goes to `missiondesk up`
 	@exec $(BIN)/missiondesk up $(ARGS)
@@ -31,6 +31,9 @@ N ?= 50
 SEED ?= 1
 chaos: $(READY)  ## kill -9 at N random points; SEED chooses them
 	CHAOS_COUNT=$(N) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest tests/faults --timeout 7200 $(ARGS)
+
+soak: $(READY)  ## a year of recorded market data, hour by hour
+	MISSIONDESK_SOAK=1 $(BIN)/python -m pytest tests/soak --timeout 7200 $(ARGS)
 
 lock:  ## choose the newest versions that pyproject.toml allows and write them to requirements.lock
 	rm -rf .tools/lock

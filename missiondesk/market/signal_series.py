@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Final
 
 import numpy as np
@@ -64,14 +65,16 @@ class Scored:
     matched: Places | None = None
 
     def told(self) -> Iterator[tuple[int, int, str]]:
+        """Row, points, and the words as a JSON text."""
         rows, points = self.rows.tolist(), self.points.tolist()
         if self.values is None or self.matched is None:
-            yield from ((row, count, self.what) for row, count in zip(rows, points, strict=True))
-            return
-        for row, count, value, line in zip(
-            rows, points, self.values.tolist(), self.matched.tolist(), strict=True
-        ):
-            yield row, count, f"{self.what} {value:.2f} is {self.lines[line]}"
+            return zip(rows, points, repeat(json.dumps(self.what)), strict=False)
+        what, lines = json.dumps(self.what)[:-1], [json.dumps(line)[1:] for line in self.lines]
+        reasons = (
+            f"{what} {value:.2f} is {lines[line]}"
+            for value, line in zip(self.values.tolist(), self.matched.tolist(), strict=True)
+        )
+        return zip(rows, points, reasons, strict=True)
 
 
 class SignalRows:
@@ -94,18 +97,20 @@ class SignalRows:
     def explained(self) -> list[tuple[str, str]]:
         """Of each row the reasons and the breakdown, as JSON texts."""
         reasons: list[list[str]] = [[] for _ in range(len(self))]
-        breakdown: list[list[dict[str, str | int]]] = [[] for _ in range(len(self))]
+        breakdown: list[list[str]] = [[] for _ in range(len(self))]
         for rows, text, numbers in self.openings:
-            shown = zip(*(values.tolist() for values in numbers), strict=True) if numbers else iter(())
-            for row in rows.tolist():
-                reasons[row].append(text.format(*next(shown, ())))
+            shown = zip(*(values.tolist() for values in numbers), strict=True) if numbers else repeat(())
+            template = json.dumps(text)
+            for row, values in zip(rows.tolist(), shown, strict=False):
+                reasons[row].append(template.format(*values))
         for scored in self.scored:
             for row, points, reason in scored.told():
-                breakdown[row].append({"reason": reason, "points": points})
-                if reason != _BASE:
+                breakdown[row].append(f'{{"reason": {reason}, "points": {points}}}')
+                if scored.what != _BASE:
                     reasons[row].append(reason)
         return [
-            (json.dumps(told), json.dumps(points)) for told, points in zip(reasons, breakdown, strict=True)
+            (f"[{', '.join(told)}]", f"[{', '.join(points)}]")
+            for told, points in zip(reasons, breakdown, strict=True)
         ]
 
 

@@ -17,7 +17,7 @@ from missiondesk.refresh.steps import Step
 from missiondesk.store.market.binary_copy import Column, Floats, Integers, Times, Words
 from missiondesk.store.market.candles import read_candles
 from missiondesk.store.market.series import Series, StepState, read_states, save_states
-from missiondesk.store.market.staging import Written, upsert
+from missiondesk.store.market.staging import Written, write_calculated
 from models.market_tables import ema_channel, indicator
 
 Continue = Callable[[Sequence[SeriesState], Sequence[Candles]], list[Continuation]]
@@ -64,7 +64,7 @@ def _go_on(
         **columns,
     }
     anew = [each.id for each in portion if each.id not in stored]
-    written = upsert(connection, table, rows, KEY, whole=anew)
+    written = write_calculated(connection, table, rows, KEY, anew)
     advanced = {
         each.id: StepState(int(candles.open_time[-1]), continuation.state.to_json())
         for each, candles, continuation in zip(portion, new, continuations, strict=True)

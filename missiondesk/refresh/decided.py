@@ -13,7 +13,7 @@ from missiondesk.refresh.steps import Step
 from missiondesk.store.market.binary_copy import Column, Floats, Integers, Times, Words
 from missiondesk.store.market.blocks import read_block
 from missiondesk.store.market.series import NEVER, Series, StepState, read_states, save_states
-from missiondesk.store.market.staging import Written, upsert
+from missiondesk.store.market.staging import Written, write_calculated
 from models.market_tables import market_regime
 
 _VALUES = "indicator JOIN ema_channel USING (series_id, open_time)"
@@ -37,7 +37,7 @@ def calculate_regimes(
         "in_channel_percent": Floats(inside),
     }
     anew = [id for id, since in after.items() if since == NEVER]
-    written = upsert(connection, market_regime, rows, KEY, whole=anew)
+    written = write_calculated(connection, market_regime, rows, KEY, anew)
     state = {"rules": fingerprint(rules)}
     save_states(connection, Step.MARKET_REGIME, {id: StepState(time, state) for id, time in until.items()})
     return written

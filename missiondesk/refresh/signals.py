@@ -23,7 +23,7 @@ from missiondesk.store.market.binary_copy import Column, Documents, Floats, Inte
 from missiondesk.store.market.blocks import Block, read_block
 from missiondesk.store.market.series import NEVER, Series, StepState, read_states, save_states
 from missiondesk.store.market.signals import SIGNAL_KEY, close_signals
-from missiondesk.store.market.staging import Written, upsert
+from missiondesk.store.market.staging import Written, write_calculated
 from models.market_tables import trading_signal
 
 STATUSES: Final = ("active", "closed")
@@ -77,7 +77,7 @@ def calculate_signals(
     closed = close_signals(connection, _first_changes(decided, closes, endings, stored))
     anew = [id for id, since in after.items() if since == NEVER]
     rows = _columns(found, decided, closes, endings)
-    written = upsert(connection, trading_signal, rows, SIGNAL_KEY, whole=anew)
+    written = write_calculated(connection, trading_signal, rows, SIGNAL_KEY, anew)
     states = {
         id: StepState(time, {"rules": of_rules, "last": endings.last.get(id)}) for id, time in until.items()
     }

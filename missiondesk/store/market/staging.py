@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Table, text
 
-from missiondesk.store.market.binary_copy import Column, ReadKind, decode, encode
+from missiondesk.store.market.binary_copy import Column, Integers, ReadKind, Times, decode, encode
 
 _AT_ONCE = 1 << 20
 
@@ -69,6 +69,46 @@ def upsert(
     written = {row[0]: Written(row[1], row[2], row[3]) for row in found}
     execute(connection, f"DROP TABLE {staged}")
     return written
+
+
+def write_calculated(
+    connection: Connection,
+    table: Table,
+    columns: Mapping[str, Column],
+    key: Sequence[str],
+    anew: Collection[int],
+) -> dict[int, Written]:
+    """Write what was calculated of candles that had no rows yet, except for the series `anew`.
+
+    Those were calculated from their beginning on; where they have rows, everything is compared with them. All
+    else is new for certain, since rows and states are written together, and goes straight into the table.
+    """
+    stored = (
+        bool(anew)
+        and execute(
+            connection,
+            f"SELECT EXISTS (SELECT FROM {table.name} WHERE series_id = ANY (:anew))",  # noqa: S608
+            anew=list(anew),
+        ).scalar_one()
+    )
+    if stored:
+        return upsert(connection, table, columns, key, whole=anew)
+    listed = ", ".join(columns)
+    copy_in(
+        connection, f"COPY {table.name} ({listed}) FROM STDIN (FORMAT binary)", encode([*columns.values()])
+    )
+    return _new_rows(columns["series_id"], columns["open_time"])
+
+
+def _new_rows(ids: Column, times: Column) -> dict[int, Written]:
+    assert isinstance(ids, Integers) and isinstance(times, Times)
+    found, firsts, counts = np.unique(ids.values, return_index=True, return_counts=True)
+    return {
+        id: Written(count, 0, first)
+        for id, count, first in zip(
+            found.tolist(), counts.tolist(), times.values[firsts].tolist(), strict=True
+        )
+    }
 
 
 def copy_in(connection: Connection, statement: str, pieces: Iterable[bytes]) -> None:
