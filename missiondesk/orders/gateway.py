@@ -85,8 +85,11 @@ class OrderGateway:
                 case LookUp(order, overdue):
                     overtime = f"cancelled after {request.timeout_seconds:g} s" if overdue else None
                     newest = self._settlement.look_up(order, cancel=overtime)
-                    if not newest.status.is_final or newest.status is OrderStatus.REJECTED:
-                        return self._not_done([*attempts[:-1], newest])
+                    followed = [*attempts[:-1], newest]
+                    settled = newest.status.is_final and newest.status is not OrderStatus.REJECTED
+                    # With nothing filled the decision is made anew at the next tick, with all its checks.
+                    if not (settled and any(order.filled > 0 for order in followed)):
+                        return self._not_done(followed)
                 case unexpected:
                     assert_never(unexpected)
             attempts = [*attempts[:-1], newest]

@@ -12,7 +12,7 @@ from missiondesk.templates.compare import number_format
 from missiondesk.templates.condition import SettableCondition
 from missiondesk.templates.context import Context
 from missiondesk.templates.registry import template
-from missiondesk.templates.trade import Amount, CloseParams, because, work
+from missiondesk.templates.trade import Amount, CloseParams, because, venue_of, work
 from models.market import Side
 from models.order import Position
 from models.result import Verdict
@@ -72,7 +72,7 @@ def _exit(context: Context, params: ExitParams, rule: str, word: str, sign: int)
 
 
 def _position(context: Context, params: CloseParams) -> Position | None:
-    exchange = params.exchange or context.exchange
+    exchange = venue_of(context, params)
     position = context.orders.position(
         context.account, context.mode, context.mission_id, exchange, params.symbol
     )
@@ -87,8 +87,7 @@ def _reached(
     context: Context, params: ExitParams, position: Position, rule: str, word: str, sign: int
 ) -> Verdict:
     """Whether the gain (sign +1) or loss (sign −1) in percent of the entry has come to `params.percent`."""
-    exchange = params.exchange or context.exchange
-    price, which = context.markets.latest_price(exchange, params.symbol, context.now)
+    price, which = context.markets.latest_price(venue_of(context, params), params.symbol, context.now)
     rise = (price - position.entry_price) / position.entry_price * 100
     percent = sign * (rise if position.amount > 0 else -rise)
     args = {

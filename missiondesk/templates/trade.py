@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from missiondesk.templates.context import Context
 from missiondesk.templates.params import MarketParams
 from missiondesk.templates.registry import template
+from models.errors import InputRefused
 from models.market import Side
 from models.order import AmountUnit, TradeRequest
 from models.result import Verdict
@@ -81,7 +82,7 @@ def work(
         task_id=context.task_id,
         account=context.account,
         mode=context.mode,
-        exchange=params.exchange or context.exchange,
+        exchange=venue_of(context, params),
         symbol=params.symbol,
         side=side,
         amount=params.amount,
@@ -93,6 +94,16 @@ def work(
     )
     progress = context.orders.work(request, context.now)
     return Verdict(progress.done, progress.rule, "{message}", {"message": progress.message})
+
+
+def venue_of(context: Context, params: MarketParams) -> str:
+    """Where an account's orders go: its own exchange. Raises InputRefused if the params name another."""
+    if params.exchange not in (None, context.exchange):
+        raise InputRefused(
+            f"Task {context.task!r} trades at the exchange of account {context.account!r}: "
+            f"expected {context.exchange} or no exchange, got {params.exchange}"
+        )
+    return context.exchange
 
 
 def because(reasons: Sequence[Verdict], traded: Verdict) -> Verdict:

@@ -121,6 +121,7 @@ def test_an_order_lost_on_its_way_is_tried_again_when_it_can_no_longer_arrive(de
     assert desk.tick(request).rule == "UNKNOWN"
     assert desk.tick(request).rule == "UNKNOWN"
     desk.rows.clock.forward(4.6)
+    assert desk.tick(request).rule == "CANCELLED"
     again = desk.tick(request)
     assert again.done, again.message
     assert [row.status for row in desk.rows.rows()] == ["cancelled", "filled"]

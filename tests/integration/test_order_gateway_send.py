@@ -91,6 +91,8 @@ def test_a_lost_request_holds_the_place_until_it_can_no_longer_arrive(desk: Orde
     assert desk.venue.accepted() == []
 
     desk.clock.forward(1)
+    assert tick(desk, request).rule == "CANCELLED"
+    assert desk.venue.accepted() == []
     assert tick(desk, request).done
     lost, sent = desk.rows()
     assert (lost.status, lost.reason) == (OrderStatus.CANCELLED, "never reached the venue")
@@ -207,7 +209,9 @@ def test_without_a_fill_the_next_attempt_is_sized_anew(desk: OrderDesk) -> None:
     )
     tick(desk, request)
     desk.clock.forward(60)
-    tick(desk, replace(request, price=Decimal(5000)))
+    anew = replace(request, price=Decimal(5000))
+    assert tick(desk, anew).rule == "CANCELLED"
+    tick(desk, anew)
     assert [row.amount for row in desk.rows()] == [Decimal("0.0997"), Decimal("0.1994")]
 
 
@@ -216,6 +220,7 @@ def test_an_order_cancelled_at_the_venue_is_tried_again(desk: OrderDesk) -> None
     tick(desk, request)
     [order] = desk.venue.accepted()
     desk.venue.cancel(order)
+    assert tick(desk, request).rule == "CANCELLED"
     assert tick(desk, request).rule == "OPEN"
     assert statuses(desk) == ["cancelled", "open"]
 
@@ -230,6 +235,7 @@ def test_an_order_gone_from_the_venue_is_held_before_it_is_given_up(desk: OrderD
     desk.clock.forward(20)
     assert tick(desk, request).rule == "UNKNOWN"
     desk.clock.forward(1)
+    assert tick(desk, request).rule == "CANCELLED"
     assert tick(desk, request).rule == "OPEN"
     assert statuses(desk) == ["cancelled", "open"]
 
