@@ -1,4 +1,4 @@
-"""The one module that imports ccxt: makes its client strict, and its errors ours.
+"""The module that imports ccxt (`ccxt_stream` has ccxt.pro): makes its client strict, its errors ours.
 
 ccxt is imported at the first call, not with this module: that takes seconds.
 """
@@ -21,7 +21,7 @@ Value = TypeVar("Value")
 _NONCE_ATTEMPTS: Final = 3
 
 # What reading an answer runs into that is not shaped as the venue's manual says.
-_MALFORMED: Final = (TypeError, KeyError, IndexError, AttributeError, ValueError, ArithmeticError)
+MALFORMED: Final = (TypeError, KeyError, IndexError, AttributeError, ValueError, ArithmeticError)
 
 
 def known_exchanges() -> list[str]:
@@ -34,7 +34,7 @@ def known_exchanges() -> list[str]:
 def _foreign_errors() -> tuple[type[Exception], ...]:
     import ccxt
 
-    return (ccxt.BaseError, *_MALFORMED)
+    return (ccxt.BaseError, *MALFORMED)
 
 
 class Wire:

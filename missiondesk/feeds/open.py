@@ -1,0 +1,53 @@
+"""A feed of the markets that someone named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from missiondesk.exchanges.ccxt_exchange import CcxtExchange
+from missiondesk.exchanges.ccxt_stream import Stream
+from missiondesk.exchanges.open import open_exchange
+from missiondesk.exchanges.port import MarketData
+from missiondesk.exchanges.sandbox.playback.address import playback_urls
+from missiondesk.exchanges.venues import venue_of
+from missiondesk.feeds.board import Place
+from missiondesk.feeds.feed import Feed
+from missiondesk.feeds.polling import Polling
+from missiondesk.feeds.timing import Timing
+from missiondesk.feeds.venue import Connection
+from missiondesk.market_names import NamedMarket
+from missiondesk.settings import ExchangeChoice, Settings
+from models.errors import VenueClosed
+from models.quote import Quote
+
+
+class Venues:
+    """The public side of exchanges by name: the real ones, or those that a playback recorded."""
+
+    def __init__(self, settings: Settings, playback: str | None = None) -> None:
+        self._settings = settings
+        self._playback = playback
+
+    def open(self, exchange: str) -> MarketData:
+        """See `open_exchange`."""
+        if self._playback is None or exchange == ExchangeChoice.SANDBOX:
+            return open_exchange(exchange, self._settings)
+        urls = playback_urls(self._playback, exchange)
+        return CcxtExchange(exchange, exchange, url_overrides=urls, limit_rate=False)
+
+    def connect(self, exchange: str, on_quote: Callable[[Quote], object]) -> Connection:
+        """Not connected yet; the sandbox has no websocket and is polled. Raises as `open` does."""
+        if exchange == ExchangeChoice.SANDBOX:
+            return Polling(self.open(exchange), on_quote)
+        venue = venue_of(exchange)
+        if self._playback is not None:
+            return Stream(exchange, venue, on_quote, url_overrides=playback_urls(self._playback, exchange))
+        if venue.closed is not None:
+            raise VenueClosed(venue.closed)
+        return Stream(exchange, venue, on_quote)
+
+
+def open_feed(markets: Iterable[NamedMarket], venues: Venues, timing: Timing | None = None) -> Feed:
+    """Connects when it runs."""
+    places = [Place(market.exchange, market.symbol) for market in markets]
+    return Feed(places, venues.connect, venues.open, timing)

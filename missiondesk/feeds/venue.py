@@ -1,0 +1,165 @@
+"""The feed of one venue: a connection that comes back, and REST while it is away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from missiondesk.exchanges.port import MarketData
+from missiondesk.feeds.board import Board, Place
+from missiondesk.feeds.timing import Life, Timing
+from missiondesk.feeds.together import together
+from models.errors import CallOperator, MissiondeskError
+from models.market import OrderBook
+from models.quote import Quote
+
+log = logging.getLogger(__name__)
+
+_LOOKS_A_WAIT: Final = 10
+DEPTH: Final = 5
+
+
+class Connection(Protocol):
+    """What a venue's websocket offers; see `exchanges.ccxt_stream.Stream`."""
+
+    @property
+    def heard_at(self) -> float: ...
+
+    async def open(self, symbols: Sequence[str]) -> None: ...
+
+    async def wait_until_lost(self, seconds: float) -> None: ...
+
+    async def ping(self) -> None: ...
+
+    async def disconnect(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class VenueFeed:
+    """Quotes of these symbols reach `on_quote` until `run` is cancelled; `board` knows which of them count.
+
+    rest: for while the connection is down, and to confirm the prices of quiet markets; None: neither.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        symbols: Sequence[str],
+        connect: Callable[[Callable[[Quote], object]], Connection],
+        rest: MarketData | None,
+        board: Board,
+        on_quote: Callable[[Quote], object],
+        timing: Timing,
+        chance: random.Random,
+    ) -> None:
+        self._name = name
+        self._symbols = list(symbols)
+        self._places = [Place(name, symbol) for symbol in symbols]
+        self._connect = connect
+        self._rest = rest
+        self._board = board
+        self._on_quote = on_quote
+        self._timing = timing
+        self._chance = chance
+        # On the present connection.
+        self._quoted = False
+        self.connections = 0
+        """How many were made so far."""
+
+    async def run(self) -> None:
+        """Raises CallOperator when the venue is closed or refuses; waits for what passes by itself."""
+        connection = self._connect(self._take)
+        try:
+            await together([self._stay_connected(connection), self._fall_back()])
+        finally:
+            await connection.close()
+
+    def _take(self, quote: Quote) -> None:
+        self._quoted = True
+        self._board.put(quote)
+        self._on_quote(quote)
+
+    async def _stay_connected(self, connection: Connection) -> None:
+        failures = 0
+        while True:
+            try:
+                self.connections += 1
+                await connection.open(self._symbols)
+                await self._watch_over(connection)
+            except CallOperator:
+                raise
+            except MissiondeskError as error:
+                # Once an outage; each further attempt says the same.
+                log.log(logging.INFO if failures else logging.WARNING, "%s; connecting again", error)
+            finally:
+                failures = 0 if self._quoted else failures + 1
+                if self._quoted:
+                    self._board.lose(self._places)
+                self._quoted = False
+                await connection.disconnect()
+            await asyncio.sleep(self._timing.delay(failures, self._chance))
+
+    async def _watch_over(self, connection: Connection) -> None:
+        """Returns when the connection is dead, or raises how it was lost."""
+        loop = asyncio.get_running_loop()
+        pinged_at: float | None = None
+        look = min(self._timing.silence, self._timing.answer) / _LOOKS_A_WAIT
+        while True:
+            await connection.wait_until_lost(look)
+            match self._timing.life(loop.time(), connection.heard_at, pinged_at):
+                case Life.ALIVE | Life.WAITING:
+                    pass
+                case Life.SILENT:
+                    pinged_at = loop.time()
+                    await connection.ping()
+                case Life.DEAD:
+                    silent = loop.time() - connection.heard_at
+                    log.warning("%s has been silent for %.0f s; connecting again", self._name, silent)
+                    return
+
+    async def _fall_back(self) -> None:
+        while self._rest is not None:
+            await asyncio.sleep(self._timing.poll)
+            for place in self._places:
+                if self._is_unsure(place):
+                    await self._read(self._rest, place)
+
+    def _is_unsure(self, place: Place) -> bool:
+        now, quote = datetime.now(UTC), self._board.quote(place)
+        quiet = quote is None or now - quote.received_at >= self._timing.quiet
+        return not self._quoted or quiet or self._board.problem(place, now) is not None
+
+    async def _read(self, rest: MarketData, place: Place) -> None:
+        asked_at = datetime.now(UTC)
+        try:
+            book = await asyncio.to_thread(rest.order_book, place.symbol, DEPTH)
+        except MissiondeskError as error:
+            log.info("%s", error)
+            return
+        known = self._board.quote(place)
+        if known is not None and known.received_at > asked_at:
+            return
+        quote = quote_of(book, datetime.now(UTC))
+        self._board.put(quote)
+        self._on_quote(quote)
+
+
+def quote_of(book: OrderBook, received_at: datetime) -> Quote:
+    """The best prices of a whole book."""
+    bid = book.bids[0] if book.bids else None
+    ask = book.asks[0] if book.asks else None
+    return Quote(
+        exchange=book.exchange,
+        symbol=book.symbol,
+        bid=None if bid is None else bid.price,
+        bid_amount=None if bid is None else bid.amount,
+        ask=None if ask is None else ask.price,
+        ask_amount=None if ask is None else ask.amount,
+        at=book.at,
+        received_at=received_at,
+    )
