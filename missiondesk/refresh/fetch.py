@@ -56,7 +56,11 @@ def fetch_market(
     Every answer is stored before the next request, so a repeated call goes on where the last one stopped.
     Raises ExchangeUnreachable and whatever else a port may.
     """
-    fetching = _Fetching(engine, market, now, settings, Fetched(series[0].symbol))
+    with engine.connect() as connection:
+        newest = {
+            id: extent.newest for id, extent in extents(connection, [each.id for each in series]).items()
+        }
+    fetching = _Fetching(engine, market, now, settings, newest, Fetched(series[0].symbol))
     try:
         for each in series:
             fetching.fetch_new(each)
@@ -64,8 +68,10 @@ def fetch_market(
         return replace(fetching.fetched, note=str(error))
     for lower, higher in pairwise(series):
         fetching.put_together(lower, higher)
+    with_gaps = {gap.series.id for gap in list_gaps(engine, series, GapStatus.NEW)}
     for each in series:
-        fetching.fill_gaps(each)
+        if each.id in with_gaps:
+            fetching.fill_gaps(each)
     return replace(fetching.fetched, gaps=_counted(engine, series))
 
 
@@ -78,9 +84,11 @@ class _Fetching:
         market: MarketData,
         now: datetime,
         settings: RefreshSettings,
+        newest: dict[int, int],
         fetched: Fetched,
     ) -> None:
         self._engine, self._market, self._now, self._settings = engine, market, now, settings
+        self._newest = newest
         self._written_from: dict[int, int] = {}
         self.fetched = fetched
 
@@ -88,7 +96,7 @@ class _Fetching:
         """The candles that closed since the newest stored one, and a few before it once more."""
         if series.interval not in self._market.timeframes():
             return
-        newest = self._newest(series)
+        newest = self._newest.get(series.id)
         if newest is None:
             served = self._market.candles(
                 series.symbol, series.interval, since=None, limit=self._settings.first_candles
@@ -105,7 +113,7 @@ class _Fetching:
 
     def put_together(self, lower: Series, higher: Series) -> None:
         """Higher candles that the exchange did not serve, from the lower ones that changed; complete only."""
-        newest = self._newest(higher)
+        newest = self._newest.get(higher.id)
         since = self._written_from.get(lower.id)
         if since is None:
             return
@@ -124,8 +132,6 @@ class _Fetching:
     def fill_gaps(self, series: Series) -> None:
         """Look once for what is absent; what stays so is noted with the reason."""
         gaps = list_gaps(self._engine, [series], GapStatus.NEW)
-        if not gaps:
-            return
         length = timeframe_milliseconds(series.interval)
         if series.interval in self._market.timeframes():
             served = self._served(series, gaps[0].first - 2 * length)
@@ -173,6 +179,8 @@ class _Fetching:
             self.fetched = replace(self.fetched, served=self.fetched.served + len(closed))
         if written is None:
             return
+        newest = int(closed.open_time[-1])
+        self._newest[series.id] = max(self._newest.get(series.id, newest), newest)
         before = self._written_from.get(series.id, written.first_open_time)
         self._written_from[series.id] = min(before, written.first_open_time)
         self.fetched = replace(
@@ -180,11 +188,6 @@ class _Fetching:
             inserted=self.fetched.inserted + written.inserted,
             corrected=self.fetched.corrected + written.updated,
         )
-
-    def _newest(self, series: Series) -> int | None:
-        with self._engine.connect() as connection:
-            found = extents(connection, [series.id])
-        return found[series.id].newest if series.id in found else None
 
 
 def _counted(engine: Engine, series: Sequence[Series]) -> dict[GapStatus, int]:

@@ -43,6 +43,7 @@ def hourly(shared_data: Path):
     }
 
 
+@pytest.mark.timeout(1200)
 def test_hour_by_hour_is_all_at_once(database_url: str, at_once: Engine, hourly) -> None:
     tape = CandleTape(hourly)
     settings = RefreshSettings(symbols=tuple(hourly))
