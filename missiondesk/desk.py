@@ -15,6 +15,7 @@ from missiondesk.exchanges.port import Exchange, MarketData, Trading
 from missiondesk.notifications import LogChannel, Notifier
 from missiondesk.orders.gateway import OrderGateway, utc_now
 from missiondesk.refresh.pace import PacedMarket
+from missiondesk.refresh.stored_markets import StoredMarkets
 from missiondesk.settings import ExchangeChoice, Settings
 from missiondesk.store.accounts import Accounts
 from missiondesk.store.conditions import Conditions
@@ -68,8 +69,8 @@ class Desk:
         return Accounts(self.engine)
 
     @cached_property
-    def markets(self) -> LiveMarkets:
-        return LiveMarkets(self._public)
+    def markets(self) -> StoredMarkets:
+        return StoredMarkets(self.engine, LiveMarkets(self._public))
 
     def market(self, exchange: str) -> MarketData:
         """The public side of an exchange, opened once; its requests keep the desk's pace."""
