@@ -29,4 +29,28 @@ TIMED = DeploymentSpec(
     tags=(OWNED_TAG,),
 )
 
-OWN_FLOWS = (UPKEEP, TIMED)
+RENEW_CRONTABS = DeploymentSpec(
+    key="flow:renew-crontabs",
+    flow_name="renew-crontabs",
+    name="desk",
+    entrypoint="flows.components.renew_crontabs",
+    parameters={},
+    work_pool=WORK_POOL,
+    schedules=(ScheduleSpec("1day", "7 0 * * *", "UTC", True),),
+    description="Works out the dated crontabs of shifted workflows for the months to come.",
+    tags=(OWNED_TAG,),
+)
+
+PURGE_EXECUTIONS = DeploymentSpec(
+    key="flow:purge-executions",
+    flow_name="purge-executions",
+    name="desk",
+    entrypoint="flows.components.purge_old_executions",
+    parameters={},
+    work_pool=WORK_POOL,
+    schedules=(ScheduleSpec("mondays", "37 3 * * 1", "UTC", True),),
+    description="Deletes executions of components that ended more than a week ago.",
+    tags=(OWNED_TAG,),
+)
+
+OWN_FLOWS = (UPKEEP, TIMED, RENEW_CRONTABS, PURGE_EXECUTIONS)

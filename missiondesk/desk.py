@@ -7,6 +7,7 @@ from functools import cache, cached_property
 
 from sqlalchemy import Engine
 
+from missiondesk.components.gateway import ComponentGateway
 from missiondesk.exchanges.credentials import Credentials
 from missiondesk.exchanges.market_data import LiveMarkets
 from missiondesk.exchanges.open import open_exchange
@@ -14,6 +15,7 @@ from missiondesk.exchanges.paper import PaperExchange
 from missiondesk.exchanges.port import Exchange, MarketData, Trading
 from missiondesk.notifications import LogChannel, Notifier
 from missiondesk.orders.gateway import OrderGateway, utc_now
+from missiondesk.orders.killswitch import KillSwitch
 from missiondesk.refresh.pace import PacedMarket
 from missiondesk.refresh.stored_markets import StoredMarkets
 from missiondesk.settings import ExchangeChoice, Settings
@@ -85,9 +87,17 @@ class Desk:
     def notifier(self) -> Notifier:
         return Notifier(SentNotifications(self.engine), lambda account: [LogChannel()])
 
+    @cached_property
+    def components(self) -> ComponentGateway:
+        return ComponentGateway(self.engine, self.settings)
+
     def gateway(self, holder: str) -> OrderGateway:
         """The order gateway of the tick that is flow run `holder`."""
         return OrderGateway(self.engine, self._trading, self._public, holder)
+
+    @property
+    def kill_switch(self) -> KillSwitch:
+        return KillSwitch(self.engine, self._trading, self._public, clock=utc_now)
 
     def exchange_of(self, account: Account) -> str:
         """The exchange an account trades at: its own, or the desk's."""

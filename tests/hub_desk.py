@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -88,7 +89,7 @@ def threaded_hub(settings: Settings) -> Iterator[Hub]:
     server = uvicorn.Server(
         uvicorn.Config(create_hub_app(settings), host="127.0.0.1", port=0, **UVICORN_OPTIONS)
     )
-    thread = threading.Thread(target=server.run, daemon=True)
+    thread = threading.Thread(target=copy_context().run, args=(server.run,), daemon=True)
     thread.start()
     wait_until(lambda: server.started, "the hub to start")
     port = server.servers[0].sockets[0].getsockname()[1]

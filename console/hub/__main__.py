@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import socket
 import sys
 
 import click
 import uvicorn
 
+from console.hub.logs import start_logging
 from console.hub.server import UVICORN_OPTIONS, create_hub_app, prepare_process
 from missiondesk.desk_file import settings_with_desk
 from models.errors import MissiondeskError
@@ -21,15 +22,16 @@ def main(host: str, port: int) -> None:
     """Serve components, and nothing else."""
     try:
         settings = settings_with_desk()
+        start_logging(settings.log_level, settings.home / "logs" / f"hub-{os.getpid()}.log")
+        app = create_hub_app(settings)
     except MissiondeskError as error:
         click.echo(f"missiondesk: {error}", err=True)
         sys.exit(1)
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s")
     prepare_process()
     with socket.create_server((host, port), backlog=2048) as listening:
         click.echo(f"http://{host}:{listening.getsockname()[1]}")
         sys.stdout.flush()
-        server = uvicorn.Server(uvicorn.Config(create_hub_app(settings), **UVICORN_OPTIONS))
+        server = uvicorn.Server(uvicorn.Config(app, **UVICORN_OPTIONS))
         server.run([listening])
 
 

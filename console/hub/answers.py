@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 
 from missiondesk.components.registry import AlreadyRegistered, ComponentOffline, HashTaken
 from missiondesk.components.texts import parse_json
+from missiondesk.components.workflows import WorkflowExists
 from models.errors import InputRefused, MissiondeskError, UnknownName
 
 log = logging.getLogger(__name__)
@@ -40,10 +41,6 @@ class Code(Enum):
         return self.value[1]
 
 
-class NameTaken(InputRefused):
-    """A workflow of this id or name exists."""
-
-
 def done(result: Any) -> dict[str, Any]:
     """The answer of a request that was carried out."""
     return {"code": Code.DONE.number, "message": Code.DONE.words, "result": result}
@@ -65,7 +62,7 @@ def _code_of(error: Exception) -> Code:
     match error:
         case AlreadyRegistered():
             return Code.DUPLICATE
-        case HashTaken() | NameTaken():
+        case HashTaken() | WorkflowExists():
             return Code.ID_EXISTS
         case UnknownName() | ComponentOffline():
             return Code.NOT_FOUND

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 SWEEP_SECONDS = 1.0
 SEEN_SECONDS = 10.0
 RECONNECT_SECONDS = 1.0
+MOST_INVALID = 100
 
 DATABASE_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 
@@ -48,6 +49,7 @@ class Hub:
         self._unsent: list[Claimed] = []
         self._executing: set[UUID] = set()
         self._delivered: list[UUID] = []
+        self._invalid: dict[str, str] = {}
         self._work = asyncio.Event()
         self._switchboard: Switchboard | None = None
         self._reports: ReportWriter | None = None
@@ -102,6 +104,11 @@ class Hub:
                 await self._switchboard.close([line.id], reason)
             except DATABASE_ERRORS as error:
                 log.warning("connection of %s not recorded as closed: %s", line.component, error)
+
+    def tell_invalid(self, line: Line, said: str) -> None:
+        """A module sent what can't be read; the mail of it is written with the next sweep."""
+        if len(self._invalid) < MOST_INVALID:
+            self._invalid[line.component] = said
 
     @property
     def reports(self) -> ReportWriter:
@@ -236,6 +243,9 @@ class Hub:
             if self._delivered:
                 delivered, self._delivered = self._delivered, []
                 await board.delivered(delivered)
+            if self._invalid:
+                invalid, self._invalid = self._invalid, {}
+                await board.tell_invalid(invalid)
             await asyncio.sleep(SWEEP_SECONDS)
 
     async def _show_presence(self, board: Switchboard) -> None:

@@ -1,6 +1,7 @@
 """All that the hub adds to an app: `app.include_router(router)`, with `state.settings` and `state.engine`.
 
-The router's lifespan runs the hub of this process; its websockets are served while the app is.
+The router's lifespan runs the hub of this process; its websockets are served while the app is. It raises
+InvalidSetting when mail is configured in part, or the pro environment lacks what it needs.
 """
 
 from __future__ import annotations
@@ -10,18 +11,23 @@ from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 
-from console.hub import module_routes
+from console.hub import module_routes, workflow_routes
 from console.hub.hub import Hub
+from console.hub.mailing import mailing
 from console.hub.socket import serve_websocket
+from missiondesk.components.mail_ways import way_to_send
+from missiondesk.components.settings import HubSettings
 
 
 @asynccontextmanager
 async def _hub_of(app: FastAPI) -> AsyncIterator[None]:
+    hub_settings = HubSettings.load()
     app.state.hub = Hub(app.state.settings.database_url.get_secret_value())
-    async with app.state.hub.running():
+    async with app.state.hub.running(), mailing(app.state.engine, way_to_send(hub_settings)):
         yield
 
 
 router = APIRouter(lifespan=_hub_of)
 router.include_router(module_routes.router)
+router.include_router(workflow_routes.router)
 router.add_websocket_route("/websocket", serve_websocket)

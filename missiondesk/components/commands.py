@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Engine, Float, Row, bindparam, func, insert, select
+from sqlalchemy import Connection, Engine, Float, Row, bindparam, func, insert, select, update
 
 from missiondesk.components.texts import storable, to_json
 from missiondesk.store.database import transaction
@@ -73,6 +73,13 @@ class Commands:
         }
         with self._engine.connect() as connection:
             connection.execute(_GIVE, values)
+
+    def withdraw(self, execution_id: UUID, error: str) -> bool:
+        """End a command that was not sent yet, as `offline`; False when it is too late for that."""
+        unsent = (component_command.c.id == execution_id) & (component_command.c.status == "waiting")
+        values = {"status": CommandStatus.OFFLINE, "finished_at": func.now(), "error": error}
+        with self._engine.connect() as connection:
+            return bool(connection.execute(update(component_command).where(unsent).values(values)).rowcount)
 
     def outcome(self, execution_id: UUID) -> Outcome:
         """How it stands now. Raises InputRefused for an id that does not exist."""

@@ -7,7 +7,7 @@ recognise repetitions never has two commands open, whichever processes hold its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -144,6 +144,10 @@ class Switchboard:
     async def drained(self, connection_ids: Sequence[UUID]) -> list[UUID]:
         """Those of these replaced connections that have nothing open any more."""
         return [row["id"] for row in await self._pool.fetch(_DRAINED, list(connection_ids))]
+
+    async def tell_invalid(self, said: Mapping[str, str]) -> None:
+        """Mail what components (by name) said that can't be read; each at most every ten minutes."""
+        await self._pool.execute(_INVALID, list(said), list(said.values()))
 
     async def sweep(self) -> None:
         """End what can't go on: connections of dead processes, commands whose time is up."""
@@ -351,6 +355,16 @@ SET status = 'offline', finished_at = now(), error = 'its component was offline,
 WHERE status = 'waiting' AND send_by < now() AND NOT EXISTS (
     SELECT FROM component_connection AS connection
     WHERE connection.component_id = command.component_id AND connection.state = 'current'
+)
+"""
+
+_INVALID = """
+INSERT INTO component_mail (reason, subject, body)
+SELECT 'invalid', name || ': invalid message', said FROM unnest($1::text[], $2::text[]) AS news (name, said)
+WHERE NOT EXISTS (
+    SELECT FROM component_mail AS told
+    WHERE told.reason = 'invalid' AND told.subject = name || ': invalid message'
+      AND told.created_at > now() - interval '10 minutes'
 )
 """
 

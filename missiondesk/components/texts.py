@@ -20,6 +20,20 @@ def check_storable(field: str, text: str) -> str:
     return text
 
 
+def check_storable_json(field: str, value: Any) -> None:
+    """Raises InputRefused when a text anywhere in the value is one that PostgreSQL could not keep."""
+    match value:
+        case str():
+            check_storable(field, value)
+        case dict():
+            for name, member in value.items():
+                check_storable(field, name)
+                check_storable_json(field, member)
+        case list():
+            for member in value:
+                check_storable_json(field, member)
+
+
 def parse_json(text: str) -> Any:
     """The value of a JSON text. Raises InputRefused for anything else, NaN and endless nesting included."""
     try:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
 from missiondesk.market.candles import Candles
 from models.account import Mode
+from models.component import Outcome
 from models.market import Ticker
 from models.order import LeafKey, Order, OrderProgress, Position, TradeRequest
 from models.result import Role
@@ -80,6 +81,14 @@ class Memory(Protocol):
     def remember(self, key: LeafKey) -> None: ...
 
 
+class Components(Protocol):
+    """Programs elsewhere that can be asked to work."""
+
+    def work(self, context: Context, module: str, args: Any, timeout_seconds: float) -> Outcome:
+        """Ask the component (its hash or name) once for this place and wait for its outcome."""
+        ...
+
+
 @dataclass(frozen=True)
 class Context:
     """The run a template is tried in. `leaf` is the path inside a mix, "" at the top."""
@@ -101,6 +110,7 @@ class Context:
     orders: Orders
     memory: Memory
     leaf: str = ""
+    components: Components | None = None
 
     @property
     def key(self) -> LeafKey:

@@ -19,6 +19,7 @@ GROUP = "missiondesk.templates"
 _OWN = (
     "checks",
     "compare",
+    "component",
     "condition",
     "data",
     "exits",

@@ -163,6 +163,7 @@ def _walk(
             conditions=desk.conditions,
             orders=gateway,
             memory=desk.members,
+            components=desk.components,
         )
 
     ground = LiveGround(

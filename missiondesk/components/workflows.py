@@ -1,0 +1,255 @@
+"""Workflows: Missions that walk whole and whose Tasks ask components."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NoReturn
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from sqlalchemy import Connection, Engine, Row, func, insert, or_, select, update
+
+from missiondesk.components.registry import find_component
+from missiondesk.components.requirements import Unit
+from missiondesk.components.shifted_crons import Schedule, shifted_schedule
+from missiondesk.components.texts import check_storable, check_storable_json
+from missiondesk.store.database import transaction
+from missiondesk.store.saving import save_mission, save_task
+from missiondesk.templates.validation import check_task
+from models.component_tables import workflow
+from models.errors import InputRefused, UnknownName
+from models.mission import Mission
+from models.tables import mission, task
+from models.timer import cron_lines
+from models.validation import problems_of
+
+_SHIFTS: dict[Unit, timedelta] = {
+    "s": timedelta(seconds=1),
+    "min": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "D": timedelta(days=1),
+}
+MOST_MODULES = 200
+
+
+class WorkflowExists(InputRefused):
+    """Another workflow, Mission or id of this name exists; nothing was changed."""
+
+
+class WorkflowModule(BaseModel):
+    """One step: which component, with which arguments."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+
+    module_hash: str = ""
+    name: str = ""
+    args: Any = None
+    timeout_seconds: float = Field(default=120, gt=0, le=86_400)
+
+    @model_validator(mode="after")
+    def _names_a_component(self) -> WorkflowModule:
+        if not (self.module_hash or self.name):
+            raise ValueError("expected module_hash or name, got neither")
+        return self
+
+    @property
+    def reference(self) -> str:
+        return self.module_hash or self.name
+
+
+class NewWorkflow(BaseModel):
+    """What `/workflow/create` takes. `stop_on_fail`: a module that fails ends the run."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    workflow_id: str = Field(default_factory=lambda: uuid4().hex, min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=200)
+    description: str = Field(default="", max_length=10_000)
+    enable: bool = True
+    execute_cron_list: list[str] = Field(min_length=1, max_length=100)
+    execute_shift_time: int = Field(default=0, ge=-40_000_000, le=40_000_000)
+    execute_shift_unit: Unit = "s"
+    timezone: str = "UTC"
+    execute_modules: list[WorkflowModule] = Field(min_length=1, max_length=MOST_MODULES)
+    stop_on_fail: bool = False
+
+    @classmethod
+    def parse(cls, given: dict[str, Any]) -> NewWorkflow:
+        """Raises InputRefused with every problem found."""
+        try:
+            parsed = cls.model_validate(given)
+        except ValidationError as error:
+            raise InputRefused(
+                "; ".join(f"{field}: {problem}" for field, problem in problems_of(error))
+            ) from None
+        for field in ("workflow_id", "name", "description"):
+            check_storable(field, getattr(parsed, field))
+        for module in parsed.execute_modules:
+            check_storable_json("execute_modules", module.args)
+        return parsed
+
+
+class Workflows:
+    """`actor` is whom the audit names for what is written here."""
+
+    def __init__(self, engine: Engine, actor: str | None = None) -> None:
+        self._engine, self._actor = engine, actor
+
+    def create(self, new: NewWorkflow, now: datetime) -> Workflow:
+        """Write the Mission, its Tasks and what they were made of, at once.
+
+        Raises WorkflowExists, UnknownName for a component, InputRefused that names each invalid cron.
+        """
+        lines = _valid_lines(new.execute_cron_list)
+        with transaction(self._engine, self._actor) as connection:
+            connection.execute(select(func.pg_advisory_xact_lock(func.hashtext("missiondesk.workflow"))))
+            _refuse_taken(connection, new)
+            task_ids = [
+                _save_step(connection, new, number, module)
+                for number, module in enumerate(new.execute_modules, 1)
+            ]
+            fields = {
+                "name": new.name,
+                "description": new.description,
+                "task_ids": task_ids,
+                "walk": "whole",
+                "stop_on_fail": new.stop_on_fail,
+                "enabled": new.enable,
+                "timezone": new.timezone,
+            }
+            saved = save_mission(connection, fields)
+            shift = new.execute_shift_time * _SHIFTS[new.execute_shift_unit]
+            schedule = shifted_schedule(lines, saved.timezone, shift, now)
+            save_mission(
+                connection,
+                {"id": saved.id, "crontab": list(schedule.lines), "timezone": schedule.timezone},
+            )
+            connection.execute(insert(workflow).values(_row(new, saved, lines, schedule, now)))
+        return self.find(saved.id)
+
+    def find(self, reference: str | int) -> Workflow:
+        """By its own id, or by its Mission's. Raises UnknownName with the ones that exist."""
+        reference = str(reference)
+        by_number = reference.isascii() and reference.isdigit() and len(reference) < 19
+        matches = workflow.c.workflow_id == reference.replace("\0", "")
+        if by_number:
+            matches = or_(matches, workflow.c.mission_id == int(reference))
+        with self._engine.connect() as connection:
+            row = connection.execute(_WORKFLOWS.where(matches)).first()
+            if row is None:
+                raise UnknownName("workflow", reference, connection.scalars(select(workflow.c.workflow_id)))
+        return _workflow(row)
+
+    def all(self) -> list[Workflow]:
+        """By id."""
+        with self._engine.connect() as connection:
+            return [_workflow(row) for row in connection.execute(_WORKFLOWS.order_by(mission.c.id))]
+
+    def refresh_dated(self, now: datetime) -> list[str]:
+        """Work out dated crontabs anew, as of `now`; the names of the workflows whose crontab changed."""
+        changed = []
+        for found in self.all():
+            if not found.dated:
+                continue
+            shift = found.shift_time * _SHIFTS[found.shift_unit]
+            lines = list(shifted_schedule(found.cron_lines, found.timezone, shift, now).lines)
+            if lines != found.crontab:
+                with transaction(self._engine, self._actor) as connection:
+                    connection.execute(
+                        update(mission).where(mission.c.id == found.mission_id).values(crontab=lines)
+                    )
+                changed.append(found.name)
+        return changed
+
+
+class Workflow(BaseModel):
+    """A workflow as it stands. `crontab` are the lines of its Mission."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mission_id: int
+    workflow_id: str
+    name: str
+    description: str
+    enabled: bool
+    stop_on_fail: bool
+    cron_lines: list[str]
+    shift_time: int
+    shift_unit: Unit
+    timezone: str
+    dated: bool
+    modules: list[dict[str, Any]]
+    crontab: list[str]
+    created_at: datetime
+
+
+_WORKFLOWS = select(
+    workflow,
+    mission.c.name,
+    mission.c.description,
+    mission.c.enabled,
+    mission.c.stop_on_fail,
+    mission.c.crontab,
+).join(mission, mission.c.id == workflow.c.mission_id)
+
+
+def _workflow(row: Row[Any]) -> Workflow:
+    fields = row._asdict()
+    crontab = fields["crontab"]
+    return Workflow(**{**fields, "crontab": list(cron_lines(crontab)) if crontab else []})
+
+
+def _valid_lines(given: Sequence[str]) -> list[str]:
+    lines: list[str] = []
+    problems: list[str] = []
+    for entry in given:
+        try:
+            lines += cron_lines(entry)
+        except InputRefused as error:
+            problems.append(str(error))
+    if problems:
+        raise InputRefused(f"execute_cron_list: {'; '.join(problems)}")
+    return lines
+
+
+def _refuse_taken(connection: Connection, new: NewWorkflow) -> None:
+    if connection.scalar(select(workflow.c.mission_id).where(workflow.c.workflow_id == new.workflow_id)):
+        _taken("workflow_id", new.workflow_id)
+    if connection.scalar(select(mission.c.id).where(mission.c.name == new.name)):
+        _taken("name", new.name)
+
+
+def _taken(field: str, value: str) -> NoReturn:
+    raise WorkflowExists(f"{field}: expected one of its own, got {value!r}, which another has")
+
+
+def _save_step(connection: Connection, new: NewWorkflow, number: int, module: WorkflowModule) -> int:
+    component = find_component(connection, module.reference)
+    name = f"{new.name[:100]} {number} {re.sub(r'[/%&<>]', '-', component.name)[:60]}"
+    if connection.scalar(select(task.c.id).where(task.c.name == name)):
+        name = f"{name} {uuid4().hex[:12]}"
+    params = {
+        "module": component.hash,
+        "args": module.args,
+        "timeout_seconds": module.timeout_seconds,
+    }
+    saved = save_task(connection, {"name": name, "template": "component", "params": params}, check_task)
+    return int(saved.id)
+
+
+def _row(
+    new: NewWorkflow, saved: Mission, lines: list[str], schedule: Schedule, now: datetime
+) -> dict[str, Any]:
+    return {
+        "mission_id": saved.id,
+        "workflow_id": new.workflow_id,
+        "cron_lines": lines,
+        "shift_time": new.execute_shift_time,
+        "shift_unit": new.execute_shift_unit,
+        "timezone": new.timezone,
+        "dated": schedule.dated,
+        "modules": [module.model_dump() for module in new.execute_modules],
+        "created_at": now,
+    }

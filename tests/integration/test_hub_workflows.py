@@ -1,0 +1,197 @@
+"""Workflows made over the old protocol: Missions in the tables, schedules in Prefect, results."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from threading import Thread
+from uuid import uuid4
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.exceptions import ObjectAlreadyExists
+
+from missiondesk.components.workflows import NewWorkflow, Workflows
+from missiondesk.desk import Desk
+from missiondesk.settings import Settings
+from missiondesk.templates.run import try_template
+from missiondesk.ticks.tick import Run, run_tick
+from models.component import CommandStatus
+from models.errors import InputRefused, UnknownName
+from tests.hub_desk import Hub, HubDesk, answer, frame, threaded_hub, wait_until
+
+NOW = datetime(2027, 3, 10, tzinfo=UTC)
+
+
+@pytest.fixture
+def desk(database_url: str) -> Iterator[HubDesk]:
+    made = HubDesk(database_url)
+    yield made
+    made.engine.dispose()
+
+
+@pytest.fixture
+def settings(database_url: str, short_home) -> Settings:
+    return Settings.load({"MISSIONDESK_DATABASE_URL": database_url, "MISSIONDESK_HOME": str(short_home)})
+
+
+@pytest.fixture
+def hub(settings: Settings) -> Iterator[Hub]:
+    with threaded_hub(settings) as running:
+        yield running
+
+
+@pytest.fixture
+def pool(prefect_api: str) -> None:
+    async def make() -> None:
+        async with get_client() as client:
+            with suppress(ObjectAlreadyExists):
+                await client.create_work_pool(WorkPoolCreate(name="desk", type="process"))
+
+    asyncio.run(make())
+
+
+def tick(settings: Settings, name: str):
+    desk = Desk(settings, lambda account: None)
+    return run_tick(
+        desk,
+        name,
+        Run(str(uuid4()), datetime.now(UTC), ad_hoc=True),
+        lambda mission_task, context: try_template(context, mission_task),
+    )
+
+
+@pytest.mark.prefect
+def test_a_workflow_is_created_scheduled_listed_and_started(pool, hub: Hub, desk: HubDesk):
+    name = f"daily {uuid4().hex[:8]}"
+    known = hub.register("mean")
+    created = hub.http.post(
+        "/workflow/create",
+        json={
+            "name": name,
+            "description": "the mean, daily",
+            "enable": True,
+            "execute_cron_list": ["0 0 * * 1", "0 12 * * *"],
+            "execute_shift_time": -30,
+            "execute_shift_unit": "s",
+            "execute_modules": [{"module_hash": known, "args": {"x": 1}}, {"name": "mean", "args": [2]}],
+        },
+        timeout=60,
+    )
+    assert created.status_code == 200, created.text
+    result = created.json()["result"]
+    assert set(result) == {"id", "workflow_id", "name"} and result["name"] == name
+    jobs = [
+        job
+        for job in hub.http.get("/scheduler/jobs").json()["result"]
+        if job["workflow"] and job["workflow"]["workflow_id"] == result["workflow_id"]
+    ]
+    assert {job["trigger"] for job in jobs} == {
+        "cron[59 11 * * 1-6 30] UTC",
+        "cron[59 11,23 * * 0 30] UTC",
+    }
+    assert set(jobs[0]) == {
+        "job_id", "name", "func", "next_run_time", "trigger", "max_instances", "misfire_grace_time",
+        "workflow",
+    }  # fmt: skip
+    desk.rows("DELETE FROM deployment RETURNING key")
+    reloaded = hub.http.post("/scheduler/reload", timeout=60).json()["result"]
+    assert set(reloaded) == {"removed_count", "current_count", "enabled_workflows", "message"}
+    assert reloaded["enabled_workflows"] == 1
+    started = hub.http.post(f"/workflow/{result['workflow_id']}/execute", timeout=60).json()["result"]
+    assert started == {
+        "workflow_id": result["workflow_id"],
+        "workflow_name": name,
+        "message": "工作流执行已启动",
+    }
+    (listed,) = hub.http.get("/workflow/list").json()["result"]
+    assert listed["workflow_id"] == result["workflow_id"]
+    assert hub.http.post("/workflow/nowhere/execute").json()["code"] == "3003"
+
+
+def new(name: str, *modules: str, **given) -> NewWorkflow:
+    return NewWorkflow.parse(
+        {
+            "name": name,
+            "execute_cron_list": ["0 * * * *"],
+            "execute_modules": [{"name": module, "args": module} for module in modules],
+            **given,
+        }
+    )
+
+
+def test_a_run_asks_each_module_and_a_failure_stops_nothing(hub: Hub, desk: HubDesk, settings: Settings):
+    hashes = [hub.register(name) for name in ("first", "second")]
+    made = Workflows(desk.engine).create(new("both", "first", "second"), NOW)
+    with hub.websocket(f"hash={hashes[0]}") as first, hub.websocket(f"hash={hashes[1]}") as second:
+        wait_until(lambda: len(hub.online()) == 2, "both modules online")
+        outcomes = []
+        running = Thread(target=lambda: outcomes.append(tick(settings, "both")))
+        running.start()
+        told = frame(first)
+        assert told["meta"]["workflow_id"] == made.workflow_id
+        assert told["meta"]["workflow_name"] == "both"
+        answer(first, told, "failed", error="no numbers")
+        answer(second, frame(second), message="fine")
+        running.join(30)
+    (outcome,) = outcomes
+    assert outcome.ending == "Finished" and outcome.message == "1 of 2 passed"
+    rows = desk.rows("SELECT passed, rule, msg FROM result_log ORDER BY id")
+    assert rows == [
+        (False, "COMPONENT_FAILED", f"{hashes[0]} failed: no numbers"),
+        (True, "COMPONENT_SUCCEEDED", f"{hashes[1]} succeeded: fine"),
+    ]
+
+
+def test_a_command_of_a_place_is_given_once(desk: HubDesk):
+    number = desk.registry.register("once").id
+    work = desk.work(place="1/task/0/", wait_seconds=60)
+    assert desk.commands.give_once(number, work) == desk.commands.give_once(number, work)
+    desk.rows("UPDATE component_command SET status = 'succeeded' RETURNING id")
+    again = desk.commands.give_once(number, work)
+    assert desk.commands.outcome(again).status is CommandStatus.SUCCEEDED
+    desk.rows("UPDATE component_command SET status = 'failed' RETURNING id")
+    assert desk.commands.outcome(desk.commands.give_once(number, work)).status is CommandStatus.WAITING
+
+
+def test_what_creating_refuses(hub: Hub, desk: HubDesk):
+    hub.register("known")
+    good = {"name": "a", "execute_cron_list": ["0 * * * *"], "execute_modules": [{"name": "known"}]}
+    Workflows(desk.engine).create(NewWorkflow.parse(good), NOW)
+    refusals = [
+        ("3002", {"name": ""}, "name"),
+        ("3002", {"execute_modules": []}, "execute_modules"),
+        ("3002", {"execute_cron_list": []}, "execute_cron_list"),
+        ("3002", {"execute_cron_list": ["61 * * * *", "0 * * * *", "x"]}, "'61 * * * *'"),
+        ("3002", {"execute_shift_unit": "w"}, "execute_shift_unit"),
+        ("3002", {"execute_modules": [{"name": "known", "args": "\0"}]}, "NUL"),
+        ("3003", {"execute_modules": [{"name": "nobody"}]}, "nobody"),
+        ("3004", {}, "'a'"),
+    ]
+    for code, change, said in refusals:
+        fresh = {} if code == "3004" else {"name": "b"}
+        answered = hub.http.post("/workflow/create", json={**good, **fresh, **change})
+        assert (answered.status_code, answered.json()["code"]) == (400, code), answered.text
+        assert said in answered.json()["message"]
+    assert desk.rows("SELECT name FROM mission") == [("a",)]
+    assert len(desk.rows("SELECT id FROM task")) == 1
+
+
+def test_dated_crontabs_are_renewed_when_a_month_has_passed(desk: HubDesk):
+    desk.registry.register("m")
+    workflows = Workflows(desk.engine)
+    made = workflows.create(new("monthly", "m", execute_cron_list=["0 0 1 * *"], execute_shift_time=-1), NOW)
+    assert made.dated and made.crontab == ["59 23 31 3,5 * 59", "59 23 30 4 * 59"]
+    assert workflows.refresh_dated(NOW) == []
+    assert workflows.refresh_dated(NOW.replace(month=4)) == ["monthly"]
+    assert workflows.find(made.workflow_id).crontab == ["59 23 30 4,6 * 59", "59 23 31 5 * 59"]
+
+
+def test_unknown_names_name_what_exists(desk: HubDesk):
+    with pytest.raises(UnknownName):
+        Workflows(desk.engine).find("'; DROP TABLE mission; --")
+    with pytest.raises(InputRefused, match="expected module_hash or name"):
+        new("x", "")
