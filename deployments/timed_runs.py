@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -26,7 +27,9 @@ log = logging.getLogger(__name__)
 
 # New items announce themselves; retries and expiries are looked for at this pace.
 PATIENCE_SECONDS = 5.0
+# What is announced together is asked for together; what is announced without a pause must not wait for one.
 GATHER_SECONDS = 0.1
+LONGEST_GATHERING_SECONDS = 1.0
 # Items this late that were asked for before have probably lost their run.
 AGAIN_SECONDS = 60.0
 
@@ -38,18 +41,16 @@ class TimedRuns:
         self._url = url
         self._store = TimedTasks(engine)
         self._attendance = Attendance(engine)
-        self._gathering = False
+        self._heard_first: float | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set. What can't be asked for now is asked for at the next look."""
         try:
             for heard in listen(self._url, CHANNEL, patience=self._patience, stop=stop):
-                match heard:
-                    case Connected() | Payload():
-                        self._gathering = True
-                    case None:
-                        self._gathering = False
-                        self._look()
+                if isinstance(heard, Connected | Payload) and not self._gathered_enough():
+                    continue
+                self._heard_first = None
+                self._look()
         finally:
             self._attendance.close()
 
@@ -70,8 +71,13 @@ class TimedRuns:
                     self._store.asked(each)
         return len(wanted)
 
+    def _gathered_enough(self) -> bool:
+        now = time.monotonic()
+        self._heard_first = self._heard_first or now
+        return now - self._heard_first >= LONGEST_GATHERING_SECONDS
+
     def _patience(self) -> float:
-        return GATHER_SECONDS if self._gathering else PATIENCE_SECONDS
+        return PATIENCE_SECONDS if self._heard_first is None else GATHER_SECONDS
 
     def _look(self) -> None:
         now = datetime.now(UTC)

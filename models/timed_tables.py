@@ -37,6 +37,7 @@ timed_task = Table(
     # What another process needs to run it. Not jsonb, which refuses some strings that JSON allows.
     Column("entrypoint", Text),
     Column("batch", UUID(as_uuid=True), nullable=False),
+    Column("position", Integer, nullable=False),
     Column("item", JSON),
     Column("call", JSON),
     # The lease: whose call runs it now.

@@ -25,17 +25,17 @@ _LONGEST_PROBLEM = 2000
 
 _GIVEN = """
     INSERT INTO timed_task AS present (
-        task, task_name, flag, entrypoint, key, executed_time, expires_at, batch, item, call,
+        task, task_name, flag, entrypoint, key, executed_time, expires_at, batch, position, item, call,
         holder, lease_expires_at, attempts
     )
     SELECT
         :task, :task_name, :flag, :entrypoint, key, executed_time, expires_at, CAST(batch AS uuid),
-        CAST(item AS json), CAST(call AS json),
+        position, CAST(item AS json), CAST(call AS json),
         CAST(:holder AS text), now() + make_interval(secs => :lease_seconds), :attempts
     FROM unnest(
         CAST(:keys AS text[]), CAST(:executed_times AS timestamptz[]), CAST(:expire_times AS timestamptz[]),
         CAST(:batches AS text[]), CAST(:items AS text[]), CAST(:calls AS text[])
-    ) AS given (key, executed_time, expires_at, batch, item, call)
+    ) WITH ORDINALITY AS given (key, executed_time, expires_at, batch, item, call, position)
     ORDER BY key
 """
 
@@ -45,7 +45,7 @@ _CLAIM = text(f"""
         status = 0, finish_time = NULL, problem = '', asked_at = NULL, update_time = now(),
         holder = excluded.holder, lease_expires_at = excluded.lease_expires_at,
         attempts = present.attempts + 1, entrypoint = excluded.entrypoint, batch = excluded.batch,
-        item = excluded.item, call = excluded.call
+        position = excluded.position, item = excluded.item, call = excluded.call
     WHERE :repeatable OR present.attempts < :most_attempts AND (
         present.status = 2
         OR present.status = 0 AND (present.holder IS NULL OR present.lease_expires_at <= now())
@@ -92,7 +92,7 @@ class TimedTasks:
     def claim_batch(
         self, batch: UUID, holder: str, now: datetime, *, lease_seconds: float, most_attempts: int
     ) -> list[ClaimedItem]:
-        """Claim what is left to begin of a batch, in the order in which it was written."""
+        """Claim what is left to begin of a batch, in the order in which it was given."""
         free = and_(
             timed_task.c.batch == batch,
             timed_task.c.attempts < most_attempts,
@@ -112,7 +112,7 @@ class TimedTasks:
             rows = connection.execute(claimed.returning(timed_task)).all()
         return [
             ClaimedItem(row.key, row.executed_time, row.entrypoint, row.item, row.call)
-            for row in sorted(rows, key=lambda row: row.id)
+            for row in sorted(rows, key=lambda row: row.position)
         ]
 
     def renew(self, holder: str, lease_seconds: float) -> int:

@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("create_time", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("entrypoint", sa.Text()),
         sa.Column("batch", postgresql.UUID(as_uuid=True), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("item", postgresql.JSON()),
         sa.Column("call", postgresql.JSON()),
         sa.Column("holder", sa.Text()),
