@@ -142,6 +142,29 @@ def disarm(account: str) -> None:
 
 
 @cli.command()
+@click.option("--reduce-only", is_flag=True, help="Orders that reduce a position still pass, and rest.")
+@click.option("--keep-open", is_flag=True, help="Leave resting orders where they are.")
+@_home_option
+def halt(reduce_only: bool, keep_open: bool) -> None:
+    """Stop all trading: deny new orders, cancel resting ones."""
+    settings = _join_desk()
+    from console.verbs.halt import halt_desk
+
+    if not halt_desk(settings, reduce_only=reduce_only, keep_open=keep_open):
+        sys.exit(1)
+
+
+@cli.command()
+@_home_option
+def resume() -> None:
+    """Let orders pass again."""
+    settings = _join_desk()
+    from console.verbs.halt import resume_desk
+
+    resume_desk(settings)
+
+
+@cli.command()
 @click.option("--plan", is_flag=True, help="Only show what would change.")
 @_home_option
 def sync(plan: bool) -> None:
@@ -185,6 +208,18 @@ def sandbox(arguments: tuple[str, ...]) -> None:
     from missiondesk.exchanges.sandbox.command import main as sandbox_command
 
     sandbox_command.main(list(arguments), prog_name="missiondesk sandbox", standalone_mode=False)
+
+
+@cli.command(
+    context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def market(arguments: tuple[str, ...]) -> None:
+    """Watch, stream or replay the prices of markets."""
+    settings = _join_desk()
+    from console.verbs.market import market as market_command
+
+    market_command.main(list(arguments), prog_name="missiondesk market", standalone_mode=False, obj=settings)
 
 
 def _settings(given: Mapping[str, str | None] = {}) -> Settings:

@@ -27,7 +27,8 @@ from missiondesk.store.embedded import EmbeddedPostgres
 WORK_POOL = "desk"
 # In the order in which they come up; what an earlier desk left behind is ended in reverse.
 SANDBOX, PREFECT, SETUP, WORKER, LISTENER = "sandbox", "prefect", "setup", "worker", "listener"
-_ORDER = (SANDBOX, PREFECT, SETUP, WORKER, LISTENER)
+CONSOLE = "console"
+_ORDER = (SANDBOX, PREFECT, SETUP, WORKER, LISTENER, CONSOLE)
 _DRAIN_SECONDS = {WORKER: 65.0}
 _DEFAULT_DRAIN_SECONDS = 10.0
 
@@ -64,6 +65,7 @@ class Desk:
             (self._settings.home / folder).mkdir(mode=0o700, exist_ok=True)
         self._end_earlier_desk()
         refuse_used_port(self._settings.prefect_port, "--prefect-port")
+        refuse_used_port(self._settings.console_port, "--console-port")
         self._write_file()
         if self._settings.embedded:
             server = EmbeddedPostgres(self._settings.home)
@@ -75,6 +77,7 @@ class Desk:
         self._set_up(environment)
         self._start_worker(environment)
         self._start(LISTENER, ["-m", "deployments.listener"], environment, is_ready=lambda: True)
+        self._start_console(environment)
 
     def revive(self) -> None:
         self._supervisor.revive()
@@ -143,6 +146,18 @@ class Desk:
             environment,
             is_ready=lambda: name in prefect_api.workers_since(self._prefect_url, WORK_POOL, began),
         )
+
+    def _start_console(self, environment: Mapping[str, str]) -> None:
+        port = self._settings.console_port
+        url = f"http://{LOOPBACK}:{port}"
+        self._start(
+            CONSOLE,
+            ["-m", "console.api", "--port", str(port)],
+            environment,
+            is_ready=lambda: answers(f"{url}/health", seconds=1),
+        )
+        self._file = self._file.model_copy(update={"console_url": url})
+        self._write_file()
 
     def _start(
         self, name: str, arguments: list[str], environment: Mapping[str, str], is_ready: Ready

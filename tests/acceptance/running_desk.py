@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from console.desk.ports import free_port
 from console.desk.processes import end, marked_processes
 from missiondesk.store.embedded import EmbeddedPostgres
 
@@ -38,6 +39,7 @@ class RunningDesk:
     def __init__(self, home: Path, prefect_port: int, environment: Mapping[str, str] = {}) -> None:
         self.home = home
         self.prefect_port = prefect_port
+        self.console_port = free_port()
         inherited = {
             name: value
             for name, value in os.environ.items()
@@ -47,12 +49,16 @@ class RunningDesk:
         self._output = home.with_name(home.name + ".out")
         self._popen: subprocess.Popen[bytes] | None = None
 
+    @property
+    def ports(self) -> tuple[str, ...]:
+        return ("--prefect-port", str(self.prefect_port), "--console-port", str(self.console_port))
+
     def start(self, *options: str) -> None:
         """Returns at once; `wait_until_up` waits."""
         chosen = options or ("--exchange", "sandbox")
         with self._output.open("ab") as output:
             self._popen = subprocess.Popen(
-                [PROGRAM, "up", "--prefect-port", str(self.prefect_port), *chosen],
+                [PROGRAM, "up", *self.ports, *chosen],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -53,7 +53,7 @@ def test_wrong_arguments(desk: RunningDesk, arguments: list[str], expected: str)
 )
 def test_a_wrong_or_unreachable_database(desk: RunningDesk, url: str, expected: str) -> None:
     desk.environment["MISSIONDESK_DATABASE_URL"] = url
-    said = said_by(desk, "up", "--exchange", "sandbox", "--prefect-port", str(desk.prefect_port))
+    said = said_by(desk, "up", "--exchange", "sandbox", *desk.ports)
     assert expected in said
     assert "geheim" not in said
 
@@ -88,5 +88,5 @@ def test_data_of_another_major_version_stops_the_start(desk: RunningDesk) -> Non
     data = Path(desk.home) / "postgres" / "data"
     data.mkdir(parents=True)
     (data / "PG_VERSION").write_text("17\n")
-    said = said_by(desk, "up", "--exchange", "sandbox", "--prefect-port", str(desk.prefect_port))
+    said = said_by(desk, "up", "--exchange", "sandbox", *desk.ports)
     assert "PostgreSQL 17, expected 18" in said

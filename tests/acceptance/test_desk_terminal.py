@@ -30,7 +30,7 @@ def test_the_table_of_missions_is_live_and_ctrl_c_reaches_up_alone(
         return re.search(pattern, shown) is not None
 
     with subprocess.Popen(
-        [PROGRAM, "up", "--exchange", "sandbox", "--prefect-port", str(desk.prefect_port)],
+        [PROGRAM, "up", "--exchange", "sandbox", *desk.ports],
         env={**desk.environment, "COLUMNS": "140", "LINES": "40", "TERM": "xterm"},
         preexec_fn=lambda: os.login_tty(terminal),
     ) as up:
@@ -48,6 +48,6 @@ def test_the_table_of_missions_is_live_and_ctrl_c_reaches_up_alone(
         finally:
             up.kill()
             os.close(screen)
-    for part in ("listener", "worker", "prefect", "sandbox", "postgres"):
+    for part in ("console", "listener", "worker", "prefect", "sandbox", "postgres"):
         assert f"stopping {part}" in shown, "none of them had ended by itself"
     assert not [process for process in everything if process.is_running()]

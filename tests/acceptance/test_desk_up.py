@@ -50,10 +50,10 @@ def test_status_says_where_everything_is(desk: RunningDesk) -> None:
     status = desk.status()
     assert status["prefect_api_url"] == f"http://127.0.0.1:{desk.prefect_port}/api"
     assert status["database_url"] == f"postgresql://postgres@/missiondesk?host={desk.home}/postgres"
-    assert status["console_url"] is None
+    assert status["console_url"] == f"http://127.0.0.1:{desk.console_port}"
     assert status["exchange"] == "sandbox"
     assert len(status["api_token"]) >= 32
-    assert set(status["pids"]) == {"desk", "postgres", "sandbox", "prefect", "worker", "listener"}
+    assert set(status["pids"]) == {"desk", "postgres", "sandbox", "prefect", "worker", "listener", "console"}
     assert all(psutil.pid_exists(pid) for pid in status["pids"].values())
 
 
@@ -98,7 +98,7 @@ def test_a_second_up_in_the_same_home_is_refused(desk: RunningDesk) -> None:
 
 def test_a_used_port_is_named_with_who_has_it(desk: RunningDesk, new_desk: Callable[[], RunningDesk]) -> None:
     other = new_desk()
-    refused = other.command("up", "--exchange", "sandbox", "--prefect-port", str(desk.prefect_port))
+    refused = other.command("up", "--exchange", "sandbox", *desk.ports)
     assert refused.returncode == 1
     assert f"port {desk.prefect_port} is in use by" in refused.stderr
     assert f"(pid {desk.pid('prefect')})" in refused.stderr
@@ -106,7 +106,7 @@ def test_a_used_port_is_named_with_who_has_it(desk: RunningDesk, new_desk: Calla
     assert other.processes() == []
 
 
-@pytest.mark.parametrize("part", ["worker", "listener", "sandbox"])
+@pytest.mark.parametrize("part", ["worker", "listener", "sandbox", "console"])
 def test_a_killed_part_is_started_again(desk: RunningDesk, part: str) -> None:
     kill_part(desk, part)
     assert f"{part} is started again" in desk.said

@@ -1,0 +1,28 @@
+"""`missiondesk halt` and `resume`: the kill switch."""
+
+from __future__ import annotations
+
+import click
+
+from blocks.exchange_account import credentials_of
+from missiondesk.desk import Desk
+from missiondesk.orders.progress import describe
+from missiondesk.settings import Settings
+
+
+def halt_desk(settings: Settings, *, reduce_only: bool, keep_open: bool) -> bool:
+    """Whether every order that had to go is gone."""
+    halted = Desk(settings, credentials_of).kill_switch.halt(reduce_only=reduce_only, keep_open=keep_open)
+    click.echo("halted: no new order is sent" + (" but those that reduce a position" if reduce_only else ""))
+    for order in halted.ended:
+        click.echo(f"  ended: {describe(order)} ({order.account}, {order.status})")
+    for order, reason in halted.unsettled:
+        click.echo(f"  not settled: {describe(order)} ({order.account}): {reason}", err=True)
+    if halted.unsettled:
+        click.echo("run `missiondesk halt` again to try these again", err=True)
+    return not halted.unsettled
+
+
+def resume_desk(settings: Settings) -> None:
+    Desk(settings, credentials_of).kill_switch.resume()
+    click.echo("resumed: Missions may send orders again")
