@@ -14,6 +14,7 @@ from console.api import (
     market,
     metrics,
     missions,
+    reference,
     results,
     tasks,
     templates,
@@ -25,7 +26,7 @@ from missiondesk.settings import Settings
 from missiondesk.store.database import connect
 
 # What a monitor and a browser ask for without showing a token; it says nothing about the desk's business.
-OPEN_PATHS = (health.PATH, "/openapi.json")
+OPEN_PATHS = (health.PATH, reference.PATH, "/openapi.json")
 
 _ROUTERS = (
     missions.router,
@@ -37,6 +38,7 @@ _ROUTERS = (
     manual_update.router,
     metrics.router,
     health.router,
+    reference.router,
     hub.router,
 )
 
@@ -47,7 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="missiondesk",
         version=version("missiondesk"),
         summary="Missions, Tasks, Conditions, results and market data of one desk.",
-        docs_url=None,  # its page would come from another site
+        docs_url=None,  # FastAPI's page comes from another site
         redoc_url=None,
         responses=documented(
             HTTPStatus.BAD_REQUEST,
