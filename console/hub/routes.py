@@ -6,8 +6,10 @@ InvalidSetting when mail is configured in part, or the pro environment lacks wha
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 from fastapi import APIRouter, FastAPI
 
@@ -17,6 +19,7 @@ from console.hub.mailing import mailing
 from console.hub.socket import serve_websocket
 from missiondesk.components.mail_ways import way_to_send
 from missiondesk.components.settings import HubSettings
+from missiondesk.components.workflows import Workflows
 
 
 @asynccontextmanager
@@ -24,6 +27,10 @@ async def _hub_of(app: FastAPI) -> AsyncIterator[None]:
     hub_settings = HubSettings.load()
     app.state.hub = Hub(app.state.settings.database_url.get_secret_value())
     async with app.state.hub.running(), mailing(app.state.engine, way_to_send(hub_settings)):
+        if app.state.hub.serving:
+            # After a long downtime dated lines would name the wrong year's days.
+            renew = Workflows(app.state.engine, "hub").refresh_dated
+            await asyncio.to_thread(renew, datetime.now(UTC))
         yield
 
 
