@@ -32,6 +32,7 @@ def mission_spec(
         schedules=_schedules(mission, missionary, tasks),
         description=_description(mission, tasks),
         tags=(OWNED_TAG, "mission", f"mode:{mission.mode}"),
+        job_variables={"in_turn": True} if mission.missed_runs == "all" else {},
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from prefect import flow
+from prefect import Flow, flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
@@ -24,7 +24,12 @@ from tasks.results import data_of
 _SCHEDULED_KEY = "scheduled "
 
 
-@flow(name="mission", persist_result=False, validate_parameters=True)
+def free_lease(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """A tick whose process died gives its Missionary back, without waiting for the lease to run out."""
+    desk_of_this_process().walks.release_by_holder(str(flow_run.id))
+
+
+@flow(name="mission", persist_result=False, validate_parameters=True, on_crashed=[free_lease])
 def mission_flow(mission: str) -> State[TickOutcome]:
     """One tick of the Mission of this name. Not-now answers end Completed under a telling name."""
     flow_run = _this_flow_run()

@@ -34,9 +34,7 @@ class DueRun:
     @property
     def in_turn(self) -> bool:
         """Whether it waits for the run of its deployment before it, so that a backlog runs in order."""
-        return (
-            self.of_schedule and isinstance(self.plan, Plan) and self.plan.configuration.missed_runs == "all"
-        )
+        return self.of_schedule and isinstance(self.plan, Plan) and self.plan.configuration.in_turn
 
 
 class Backlog:
@@ -49,17 +47,15 @@ class Backlog:
         self._changed = asyncio.Event()
         self._closed = False
         self._emptying = False
-        self.complete = True
 
     def poll_begins(self) -> None:
         self._released_since_poll.clear()
 
-    def replace(self, runs: Iterable[DueRun], complete: bool) -> None:
-        """Hold these, in this order, in place of all that wait. `complete`: no others are due by now."""
+    def replace(self, runs: Iterable[DueRun]) -> None:
+        """Hold these, in this order, in place of all that wait."""
         self._waiting = [
             run for run in runs if run.id not in self._in_hand and run.id not in self._released_since_poll
         ]
-        self.complete = complete
         self._changed.set()
 
     async def take(self) -> DueRun | None:
@@ -82,15 +78,6 @@ class Backlog:
         del self._in_hand[run.id]
         self._released_since_poll.add(run.id)
         self._changed.set()
-
-    def holds_newer(self, run: DueRun, now: datetime) -> bool:
-        """Whether a later scheduled run of the same deployment is due as well."""
-        return any(
-            other.flow_run.deployment_id == run.flow_run.deployment_id
-            and other.of_schedule
-            and run.due < other.due <= now
-            for other in (*self._waiting, *self._in_hand.values())
-        )
 
     def close(self, *, when_empty: bool = False) -> None:
         """Hand out no more, at once or after the last run that waits."""

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorkerResult
 from pydantic import Field, field_validator
-
-from models.mission import MissedRuns
 
 
 class PreforkVariables(BaseVariables):
@@ -16,13 +12,9 @@ class PreforkVariables(BaseVariables):
     timeout_seconds: float = Field(
         default=600, gt=0, description="A flow run that lasts longer is killed and ends Crashed."
     )
-    missed_runs: MissedRuns | None = Field(
-        default=None,
-        description="Of the scheduled runs that a downtime left behind: `skip` runs none that is later than"
-        " max_lateness_seconds, `latest` the newest, `all` every one, in order. Unset: all, in any order.",
-    )
-    max_lateness_seconds: float = Field(
-        default=300, gt=0, description="How late a scheduled run may start when missed_runs is `skip`."
+    in_turn: bool = Field(
+        default=False,
+        description="Scheduled runs of the deployment go one after the other: a backlog runs in order.",
     )
 
 
@@ -30,8 +22,7 @@ class PreforkJobConfiguration(BaseJobConfiguration):
     """The job variables of one flow run, checked."""
 
     timeout_seconds: float = Field(default=600, gt=0)
-    missed_runs: MissedRuns | None = None
-    max_lateness_seconds: float = Field(default=300, gt=0)
+    in_turn: bool = False
 
     @field_validator("command")
     @classmethod
@@ -42,10 +33,6 @@ class PreforkJobConfiguration(BaseJobConfiguration):
                 " use a work pool of type process for commands"
             )
         return command
-
-    @property
-    def max_lateness(self) -> timedelta:
-        return timedelta(seconds=self.max_lateness_seconds)
 
 
 class PreforkResult(BaseWorkerResult):

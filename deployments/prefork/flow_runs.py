@@ -13,9 +13,7 @@ import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
     FlowRunFilter,
-    FlowRunFilterDeploymentId,
     FlowRunFilterId,
-    FlowRunFilterNextScheduledStartTime,
     FlowRunFilterParentFlowRunId,
     FlowRunFilterState,
     FlowRunFilterStateType,
@@ -29,7 +27,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.responses import SetStateStatus, WorkerFlowRunResponse
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Cancelled, Completed, Crashed, Failed, Pending, Scheduled
+from prefect.states import Cancelled, Crashed, Failed, Pending, Scheduled
 
 PAGE = 200  # what the API answers at the most
 UNFINISHED = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
@@ -66,20 +64,6 @@ class FlowRuns:
             raise
         return WorkerFlowRunResponse.model_validate_list(response.json())
 
-    async def newer_is_due(self, flow_run: FlowRun, due: datetime, now: datetime) -> bool:
-        """Whether a schedule made another run of the same deployment, due after `due` and up to `now`."""
-        assert flow_run.deployment_id is not None
-        time = FlowRunFilterNextScheduledStartTime(after_=due, before_=now)
-        newer = await self._client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(
-                deployment_id=FlowRunFilterDeploymentId(any_=[flow_run.deployment_id]),
-                state=_state_in([StateType.SCHEDULED]),
-                next_scheduled_start_time=time,
-            ),
-            limit=PAGE,
-        )
-        return any(other.id != flow_run.id and is_of_schedule(other) for other in newer)
-
     async def claim(self, flow_run_id: UUID) -> bool:
         """Make the run this worker's own; False when it is no longer there to take."""
         # When the answer to a claim is lost, Prefect's client repeats it and finds the run taken: by us.
@@ -91,10 +75,6 @@ class FlowRuns:
         """Whether this worker holds the run and it has not begun."""
         state = await self._state(flow_run_id)
         return state is not None and state.is_pending() and state.message == self._claim_message
-
-    async def skip(self, flow_run_id: UUID, reason: str) -> bool:
-        """End a run that was not started; False when it is no longer there to skip."""
-        return await self._move_scheduled(flow_run_id, Completed(name="Skipped", message=reason))
 
     async def refuse(self, flow_run_id: UUID, problem: str) -> bool:
         """End a run that can't be started as it stands; False when it is no longer there."""

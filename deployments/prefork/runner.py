@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -18,7 +17,6 @@ from deployments.prefork.backlog import Backlog, DueRun
 from deployments.prefork.child_process import Died
 from deployments.prefork.flow_runs import FlowRuns
 from deployments.prefork.messages import Ended, RunFlow
-from deployments.prefork.missed_runs import is_missed, reason_to_skip
 from deployments.prefork.plans import Plan, Refusal
 from deployments.prefork.pool import ChildPool
 
@@ -115,9 +113,6 @@ class Runner:
         if isinstance(plan, Refusal):
             await self._flow_runs.refuse(run.id, plan.problem)
             return
-        if (reason := await self._reason_to_skip(run, plan)) is not None:
-            await self._flow_runs.skip(run.id, reason)
-            return
         give_back = partial(self._give_back, run.flow_run)
         try:
             claimed = await self._flow_runs.claim(run.id)
@@ -176,19 +171,3 @@ class Runner:
         except httpx.HTTPError:
             self._to_repair[flow_run_id] = _Repair(tell)
             raise
-
-    async def _reason_to_skip(self, run: DueRun, plan: Plan) -> str | None:
-        missed_runs = plan.configuration.missed_runs
-        if not run.of_schedule or missed_runs is None:
-            return None
-        now = datetime.now(UTC)
-        newer_due = self._backlog.holds_newer(run, now)
-        if not newer_due and not self._backlog.complete and is_missed(run.due, now):
-            newer_due = await self._flow_runs.newer_is_due(run.flow_run, run.due, now)
-        return reason_to_skip(
-            due=run.due,
-            now=now,
-            newer_due=newer_due,
-            missed_runs=missed_runs,
-            max_lateness=plan.configuration.max_lateness,
-        )

@@ -154,8 +154,7 @@ class PreforkWorker(BaseWorker[PreforkJobConfiguration, PreforkVariables, Prefor
         self._backlog.poll_begins()
         now = datetime.now(UTC)
         found = await at_work.flow_runs.scheduled(before=now + self._ahead)
-        complete = len(found) < PAGE
-        if not complete:
+        if len(found) == PAGE:
             fresh = await at_work.flow_runs.scheduled(before=now + self._ahead, after=now - FRESH)
             known = {entry.flow_run.id for entry in found}
             found += [entry for entry in fresh if entry.flow_run.id not in known]
@@ -165,7 +164,7 @@ class PreforkWorker(BaseWorker[PreforkJobConfiguration, PreforkVariables, Prefor
             DueRun(flow_run, flow_run.next_scheduled_start_time or now, plan)
             for flow_run, plan in zip(flow_runs, plans, strict=True)
         ]
-        self._backlog.replace(runs, complete)
+        self._backlog.replace(runs)
         return runs
 
     def _spread(self, found: Iterable[WorkerFlowRunResponse]) -> Iterator[FlowRun]:

@@ -20,10 +20,11 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+from prefect.states import Crashed
 from pydantic import Field
 from sqlalchemy import text
 
-from flows.mission import run_mission
+from flows.mission import free_lease, mission_flow, run_mission
 from missiondesk.desk import Desk
 from missiondesk.exchanges.sandbox.server import SandboxServer
 from missiondesk.settings import Settings
@@ -242,3 +243,13 @@ def test_a_paper_trade_is_filled_on_the_exchanges_prices(
     with desk.engine.connect() as connection:
         [order] = connection.execute(text("SELECT status, filled, mode FROM trade_order")).all()
     assert (order.status, float(order.filled), order.mode) == ("filled", 0.01, "paper")
+
+
+def test_a_crashed_runs_lease_is_freed_by_its_hook(
+    desk: Desk, mission: Callable[..., None], name: str
+) -> None:
+    mission(ALWAYS)
+    run = FlowRun(id=uuid4(), flow_id=uuid4())
+    desk.walks.begin(name, str(run.id), 600)
+    free_lease(mission_flow, run, Crashed())
+    assert run_mission(name).ending == "Finished"

@@ -297,37 +297,22 @@ def test_a_run_begins_on_time(pool: Pool, start_worker: StartWorker, tmp_path: P
     assert timedelta(0) <= started - due < timedelta(seconds=2)
 
 
-@pytest.mark.parametrize(
-    ("missed_runs", "names"),
-    [
-        ("skip", ["Skipped", "Skipped", "Completed"]),
-        ("latest", ["Skipped", "Skipped", "Completed"]),
-        ("all", ["Completed", "Completed", "Completed"]),
-    ],
-)
-def test_missed_runs_follow_their_policy(
-    pool: Pool, start_worker: StartWorker, tmp_path: Path, missed_runs: str, names: list[str]
+def test_a_backlog_in_turn_runs_in_order_one_after_the_other(
+    pool: Pool, start_worker: StartWorker, tmp_path: Path
 ) -> None:
-    variables = {"missed_runs": missed_runs, "max_lateness_seconds": 1800}
-    deployment = pool.deploy("note_process", parameters={"folder": str(tmp_path)}, job_variables=variables)
+    deployment = pool.deploy(
+        "note_process", parameters={"folder": str(tmp_path)}, job_variables={"in_turn": True}
+    )
     now = datetime.now(UTC)
     missed = [
         pool.order(deployment, due=now - timedelta(minutes=minutes), of_schedule=True)
         for minutes in (125, 65, 5)
     ]
-    ad_hoc = pool.order(deployment, due=now - timedelta(minutes=125))
     start_worker()
-
-    states = [pool.wait_until_over(run) for run in missed]
-    assert [state.name for state in states] == names
-    assert pool.wait_until_over(ad_hoc).name == "Completed"
-    for state in states:
-        if state.name == "Skipped":
-            assert f"s late; missed_runs={missed_runs}" in (state.message or "")
-    if missed_runs == "all":
-        starts = [pool.run(run).start_time for run in missed]
-        ends = [pool.run(run).end_time for run in missed]
-        assert all(end <= start for end, start in zip(ends, starts[1:], strict=False))  # type: ignore[operator]
+    assert all(pool.wait_until_over(run).is_completed() for run in missed)
+    starts = [pool.run(run).start_time for run in missed]
+    ends = [pool.run(run).end_time for run in missed]
+    assert all(end <= start for end, start in zip(ends, starts[1:], strict=False))  # type: ignore[operator]
 
 
 def test_run_once_runs_what_is_due_and_returns(pool: Pool, prefect_api: str, short_home: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -27,10 +28,8 @@ pytestmark = pytest.mark.prefect
 def engine(database_url: str, prefect_api: str) -> Engine:
     async def make_pool() -> None:
         async with get_client() as client:
-            try:
+            with suppress(ObjectAlreadyExists):
                 await client.create_work_pool(WorkPoolCreate(name="desk", type="process"))
-            except ObjectAlreadyExists:
-                pass
 
     asyncio.run(make_pool())
     return connect(database_url)

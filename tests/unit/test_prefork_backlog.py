@@ -10,7 +10,6 @@ from prefect.client.schemas.objects import FlowRun
 from deployments.prefork.backlog import Backlog, DueRun
 from deployments.prefork.configuration import PreforkJobConfiguration
 from deployments.prefork.plans import Plan
-from models.mission import MissedRuns
 
 DEPLOYMENT = uuid4()
 
@@ -18,14 +17,14 @@ DEPLOYMENT = uuid4()
 def run_due(
     seconds: float,
     *,
-    missed_runs: MissedRuns = "latest",
+    in_turn: bool = False,
     of_schedule: bool = True,
     deployment_id: UUID = DEPLOYMENT,
 ) -> DueRun:
     return DueRun(
         FlowRun(id=uuid4(), flow_id=uuid4(), deployment_id=deployment_id, auto_scheduled=of_schedule),
         datetime.now(UTC) + timedelta(seconds=seconds),
-        Plan("a.b", None, PreforkJobConfiguration(missed_runs=missed_runs)),
+        Plan("a.b", None, PreforkJobConfiguration(in_turn=in_turn)),
     )
 
 
@@ -39,7 +38,7 @@ def test_runs_are_taken_in_the_order_given_each_when_it_is_due() -> None:
     async def scenario() -> None:
         backlog = Backlog()
         later, first, second = run_due(0.3), run_due(-1), run_due(-2)
-        backlog.replace([later, first, second], complete=True)
+        backlog.replace([later, first, second])
         assert await taken_at_once(backlog) is first
         assert await taken_at_once(backlog) is second
         with pytest.raises(TimeoutError):
@@ -56,7 +55,7 @@ def test_a_new_poll_wakes_who_waits() -> None:
         waiting = asyncio.create_task(backlog.take())
         await asyncio.sleep(0)
         run = run_due(-1)
-        backlog.replace([run], complete=True)
+        backlog.replace([run])
         assert await waiting is run
 
     asyncio.run(scenario())
@@ -66,29 +65,29 @@ def test_a_poll_that_began_before_does_not_bring_back_what_was_taken() -> None:
     async def scenario() -> None:
         backlog = Backlog()
         in_hand, done, other = run_due(-1), run_due(-1), run_due(-1)
-        backlog.replace([in_hand, done], complete=True)
+        backlog.replace([in_hand, done])
         await backlog.take()
         backlog.poll_begins()
         await backlog.take()
         backlog.release(done)
-        backlog.replace([in_hand, done, other], complete=True)
+        backlog.replace([in_hand, done, other])
         assert await taken_at_once(backlog) is other
         with pytest.raises(TimeoutError):
             await taken_at_once(backlog)
         # Given back meanwhile, it may come again with a poll that begins later.
         backlog.poll_begins()
-        backlog.replace([done], complete=True)
+        backlog.replace([done])
         assert await taken_at_once(backlog) is done
 
     asyncio.run(scenario())
 
 
-def test_runs_of_a_deployment_that_wants_all_go_one_after_the_other() -> None:
+def test_runs_in_turn_go_one_after_the_other() -> None:
     async def scenario() -> None:
         backlog = Backlog()
-        first, second = run_due(-120, missed_runs="all"), run_due(-60, missed_runs="all")
-        ad_hoc = run_due(-60, missed_runs="all", of_schedule=False)
-        backlog.replace([first, second, ad_hoc], complete=True)
+        first, second = run_due(-120, in_turn=True), run_due(-60, in_turn=True)
+        ad_hoc = run_due(-60, in_turn=True, of_schedule=False)
+        backlog.replace([first, second, ad_hoc])
         assert await taken_at_once(backlog) is first
         assert await taken_at_once(backlog) is ad_hoc
         backlog.release(ad_hoc)
@@ -100,27 +99,12 @@ def test_runs_of_a_deployment_that_wants_all_go_one_after_the_other() -> None:
     asyncio.run(scenario())
 
 
-def test_a_newer_run_is_one_of_a_schedule_that_is_due_as_well() -> None:
-    backlog = Backlog()
-    run = run_due(-100)
-    others = [
-        run_due(-200),
-        run_due(100),
-        run_due(-50, of_schedule=False),
-        run_due(-50, deployment_id=uuid4()),
-    ]
-    backlog.replace([run, *others], complete=True)
-    assert not backlog.holds_newer(run, datetime.now(UTC))
-    backlog.replace([run, *others, run_due(-50)], complete=True)
-    assert backlog.holds_newer(run, datetime.now(UTC))
-
-
 def test_closed_it_hands_out_nothing_or_only_the_rest() -> None:
     async def scenario() -> None:
         closed, emptying = Backlog(), Backlog()
         rest = run_due(0.1)
         for backlog in (closed, emptying):
-            backlog.replace([rest], complete=True)
+            backlog.replace([rest])
         waiting = asyncio.create_task(closed.take())
         await asyncio.sleep(0)
         closed.close()
