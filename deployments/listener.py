@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 
 import httpx
 from prefect.exceptions import PrefectException
@@ -26,8 +27,10 @@ log = logging.getLogger(__name__)
 
 CHANNEL = "missiondesk_schedule"
 
-# Changes that come together (one transaction, a chain of Missions) are made together.
+# Changes that come together (one transaction, a chain of Missions) are made together; a stream that does
+# not end is cut off.
 GATHER_SECONDS = 0.1
+GATHER_AT_MOST_SECONDS = 1.0
 # What failed is tried again at this pace; without anything to do it is only a look at the connection.
 PATIENCE_SECONDS = 2.0
 
@@ -39,23 +42,28 @@ class ScheduleListener:
         self._engine, self._url = engine, url
         self._everything = False
         self._changed: set[int] = set()
-        self._gathering = False
+        self._gathering_since: float | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set. What can't be synced now stays on the list."""
         for heard in listen(self._url, CHANNEL, patience=self._patience, stop=stop):
             match heard:
                 case Connected():
-                    self._everything = self._gathering = True
+                    self._everything = True
                 case Payload(text):
                     self._changed |= {int(mission_id) for mission_id in text.split(",")}
-                    self._gathering = True
                 case None:
-                    self._gathering = False
+                    self._gathering_since = None
                     self._sync()
+                    continue
+            now = time.monotonic()
+            self._gathering_since = self._gathering_since or now
+            if now - self._gathering_since > GATHER_AT_MOST_SECONDS:
+                self._gathering_since = None
+                self._sync()
 
     def _patience(self) -> float:
-        return GATHER_SECONDS if self._gathering else PATIENCE_SECONDS
+        return PATIENCE_SECONDS if self._gathering_since is None else GATHER_SECONDS
 
     def _sync(self) -> None:
         if not (self._everything or self._changed):

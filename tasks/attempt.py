@@ -44,7 +44,8 @@ def attempt_as_task_run(mission_task: MissionTask, context: Context) -> Verdict:
     """Try with the Task's own retries, delay, timeout and caching. Raises what is left after the retries."""
     options: dict[str, Any] = {
         "name": mission_task.name,
-        "task_run_name": mission_task.name,
+        # Prefect formats this text.
+        "task_run_name": mission_task.name.replace("{", "{{").replace("}", "}}"),
         "retries": mission_task.retries,
         "retry_delay_seconds": mission_task.retry_delay_seconds,
         "retry_condition_fn": _may_resolve_itself,

@@ -157,6 +157,15 @@ def test_a_tick_shows_under_the_missions_own_flow(
     assert {task.state_name for task in tasks} == {"Completed"}
 
 
+def test_braces_in_a_tasks_name_are_just_characters(
+    desk: Desk, mission: Callable[..., None], client: SyncPrefectClient, name: str
+) -> None:
+    mission({**ALWAYS, "name": f"{name} {{x}} {{"})
+    assert run_mission(name).ending == "Finished"
+    [run] = runs_of(client, name)
+    assert [task.name for task in tasks_of(client, run.id, 1)] == [f"{name} {{x}} {{"]
+
+
 def test_a_mission_runs_by_id_and_an_unknown_one_names_the_others(
     desk: Desk, mission: Callable[..., None], name: str
 ) -> None:
