@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import count
 from typing import Any, Final
 
 from missiondesk.exchanges.ccxt_errors import Passage, Translation
@@ -24,6 +25,7 @@ from models.quote import Quote
 log = logging.getLogger(__name__)
 
 _CLOSED_WITHIN_SECONDS: Final = 5.0
+_FRAMES_A_BREATH: Final = 100
 
 _Best = tuple[float, float] | None
 
@@ -48,6 +50,7 @@ class Stream:
         self._client = self._make(venue, url_overrides)
         self._told: dict[str, tuple[_Best, _Best]] = {}
         self._watching: list[asyncio.Future[Any]] = []
+        self._reading: asyncio.Task[None] | None = None
         self._lost: asyncio.Future[ExchangeUnreachable] | None = None
         self.heard_at = 0.0
         """When the newest frame came, of whatever kind, on the clock of the event loop."""
@@ -93,6 +96,9 @@ class Stream:
         """Drop the connection with its subscriptions and books; `open` makes a new one."""
         for watching in self._watching:
             watching.cancel()
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
         clients = list(self._client.clients.values())
         self._client.clients.clear()
         self._client.orderbooks.clear()
@@ -155,7 +161,11 @@ class Stream:
             self.heard_at = loop.time()
             handle_message(message)
 
+        def read() -> None:
+            self._reading = loop.create_task(_read(connection))
+
         connection.resolve, connection.reject, connection.handle_message = resolved, rejected, heard
+        connection.receive_loop = read
 
     def _tell(self, book: Mapping[str, Any]) -> None:
         symbol = book["symbol"]
@@ -196,6 +206,26 @@ class Stream:
             self._lost.set_result(
                 ExchangeUnreachable(f"{self._name}: the connection is lost: {said} ({type(error).__name__})")
             )
+
+
+async def _read(connection: Any) -> None:
+    """Every frame, until the connection ends.
+
+    ccxt's own loop takes frames past aiohttp's account of what is buffered. After some thousand frames of a
+    fast venue that account is full for good, and nothing is read any more.
+    """
+    from aiohttp import WSMsgType
+
+    ends = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
+    for number in count(1):
+        message = await connection.receive()
+        connection.handle_message(message)
+        if message.type in ends:
+            if message.type in (WSMsgType.CLOSING, WSMsgType.CLOSED):
+                connection.on_close(1006)
+            return
+        if number % _FRAMES_A_BREATH == 0:
+            await asyncio.sleep(0)
 
 
 def _best(side: Sequence[Sequence[float]]) -> _Best:
