@@ -19,5 +19,3 @@ def start_logging(level: LogLevel, file: Path, largest_bytes: int = LARGEST_BYTE
     rotating = RotatingFileHandler(file, maxBytes=largest_bytes, backupCount=KEPT_FILES, encoding="utf-8")
     logging.basicConfig(level=level, format=FORMAT, handlers=[logging.StreamHandler(), rotating], force=True)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    # Below warnings it names each websocket's address, and with it the token.
-    logging.getLogger("uvicorn.error").setLevel(max(logging.getLevelName(level), logging.WARNING))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 from typing import Any
 
@@ -41,6 +42,12 @@ def create_hub_app(settings: Settings) -> FastAPI:
 
 
 def prepare_process() -> None:
-    """Allow this process as many sockets as the system does."""
+    """Allow this process as many sockets as the system does, and keep tokens in addresses out of its log."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    logging.getLogger("uvicorn.error").addFilter(_names_no_websocket)
+
+
+def _names_no_websocket(record: logging.LogRecord) -> bool:
+    # uvicorn logs each websocket with its whole address, which may hold the token.
+    return not str(record.msg).startswith('%s - "WebSocket')

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Generator
 from contextlib import closing
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Engine, Float, Row, bindparam, func, insert, select, update
 
 from missiondesk.components.texts import storable, to_json
 from missiondesk.store.database import transaction
-from missiondesk.store.listen import listen
+from missiondesk.store.listen import Connected, Payload, listen
 from models.component import CommandKind, CommandStatus, ExecutionId, Outcome, Work
 from models.component_tables import component_command
 from models.errors import InputRefused
@@ -94,18 +95,25 @@ class Commands:
     def wait(self, execution_id: UUID, seconds: float) -> Outcome:
         """The outcome as soon as it is final; after so many seconds, how it stands."""
         deadline = time.monotonic() + seconds
-        stop = threading.Event()
+        look_again = time.monotonic()
 
         def patience() -> float:
             return max(0.0, min(_LOOK_AGAIN_SECONDS, deadline - time.monotonic()))
 
-        with closing(listen(self._url, OUTCOMES, patience=patience, stop=stop)) as news:  # type: ignore[type-var]
+        # Closed, and with it its connection, when the outcome is there.
+        news = cast(
+            Generator[Connected | Payload | None, None, None],
+            listen(self._url, OUTCOMES, patience=patience, stop=threading.Event()),
+        )
+        with closing(news):
             for heard in news:
-                if getattr(heard, "text", str(execution_id)) != str(execution_id):
+                now = time.monotonic()
+                if isinstance(heard, Payload) and heard.text != str(execution_id) and now < look_again:
                     continue
                 outcome = self.outcome(execution_id)
-                if outcome.status.final or time.monotonic() >= deadline:
+                if outcome.status.final or now >= deadline:
                     return outcome
+                look_again = min(now + _LOOK_AGAIN_SECONDS, deadline)
         return self.outcome(execution_id)
 
 

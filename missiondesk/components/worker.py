@@ -31,6 +31,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
+from pydantic import SecretStr
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
@@ -67,14 +68,14 @@ class Component:
         input_data: Any = None,
         output_data: Any = None,
         at_once: int = 1,
-        token: str | None = None,
+        token: SecretStr | None = None,
     ) -> None:
         self.name, self.description, self.model_hash = name, description, model_hash
         self.hash = component_hash(name, description, model_hash)
         self.connections = 0
         self._input_data, self._output_data = input_data, output_data
         self._at_once = at_once
-        self._token = token if token is not None else os.environ.get("MISSIONDESK_API_TOKEN", "")
+        self._token = token or SecretStr(os.environ.get("MISSIONDESK_API_TOKEN", ""))
         self._handle: Callable[[Any, dict[str, Any]], Any] | None = None
         # This run of the program: what it was sent before is sent again to it alone.
         self._instance = uuid4().hex
@@ -131,7 +132,7 @@ class Component:
         """One connection, until it ends; True when there shall be no other."""
         await self._register(server)
         query = f"hash={self.hash}&instance={self._instance}&capacity={self._at_once}"
-        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        headers = self._headers()
         address = f"{server.replace('http', 'ws', 1)}/websocket?{query}"
         async with connect(address, additional_headers=headers, compression=None) as websocket:
             self._websocket = websocket
@@ -147,6 +148,10 @@ class Component:
                 self._websocket = None
         return websocket.close_reason == REPLACED
 
+    def _headers(self) -> dict[str, str]:
+        token = self._token.get_secret_value()
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
     async def _register(self, server: str) -> None:
         given = {
             "name": self.name,
@@ -156,7 +161,7 @@ class Component:
             "output_data": _as_text(self._output_data),
         }
         query = "&".join(f"{name}={quote(text, safe='')}" for name, text in given.items() if text)
-        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        headers = self._headers()
         async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
             answer = await client.get(f"{server}/module/register?{query}", headers=headers)
         if answer.status_code == httpx.codes.OK:

@@ -45,11 +45,9 @@ async def swap_while_commands_flow(desk: HubDesk, addresses: list[str], worked: 
         programs.append(asyncio.create_task(new_module("new", worked, 0.01).serve([address])))
         await asyncio.sleep(0.2)
     await asyncio.to_thread(wait_until, lambda: not still_open(desk), "all commands to end", 100)
-    replaced, current = programs[:-2], programs[-2:]
-    await asyncio.wait_for(asyncio.gather(*replaced), 30)
-    for program in current:
+    for program in programs:
         program.cancel()
-    await asyncio.gather(*current, return_exceptions=True)
+    await asyncio.gather(*programs, return_exceptions=True)
 
 
 def still_open(desk: HubDesk) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -12,8 +13,10 @@ from uuid import uuid4
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.exceptions import ObjectAlreadyExists
 
+from flows.mission import run_mission
 from missiondesk.components.workflows import NewWorkflow, Workflows
 from missiondesk.desk import Desk
 from missiondesk.settings import Settings
@@ -144,6 +147,38 @@ def test_a_run_asks_each_module_and_a_failure_stops_nothing(hub: Hub, desk: HubD
         (False, "COMPONENT_FAILED", f"{hashes[0]} failed: no numbers"),
         (True, "COMPONENT_SUCCEEDED", f"{hashes[1]} succeeded: fine"),
     ]
+
+
+@pytest.mark.prefect
+def test_an_execution_is_rows_and_a_prefect_run(
+    prefect_api: str, hub: Hub, desk: HubDesk, settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    """A module that requires data, a workflow, its run in Prefect, and the result in all three places."""
+    used = Desk(settings, lambda account: None)
+    monkeypatch.setattr("flows.mission.desk_of_this_process", lambda: used)
+    (settings.home / "data").mkdir()
+    (settings.home / "data" / "numbers.csv").write_text(f"time,x\n{datetime.now(UTC).date()},5\n")
+    requirement = {"table_kind": "csv", "table_name": "numbers", "time_unit": "D"}
+    known = hub.register("sums", input_data=json.dumps([requirement, requirement]))
+    name = f"sum-{uuid4().hex[:8]}"
+    Workflows(desk.engine).create(new(name, "sums"), NOW)
+    with hub.websocket(f"hash={known}") as module:
+        wait_until(lambda: hub.online() == ["sums"], "the module to be online")
+        answering = Thread(target=lambda: told.append(frame(module)) or answer(module, told[0], message="5"))
+        told: list[dict] = []
+        answering.start()
+        outcome = run_mission(name)
+        answering.join(20)
+    assert outcome.message == "1 of 1 passed"
+    ((first, second),) = [told[0]["args"]["data"]]
+    assert first == second
+    assert first["rows"] == [{"time": str(datetime.now(UTC).date()), "x": "5"}]
+    assert desk.rows("SELECT status, message FROM component_command") == [("succeeded", "5")]
+    assert desk.rows("SELECT passed FROM result_log") == [(True,)]
+    with get_client(sync_client=True) as client:
+        (run,) = client.read_flow_runs(flow_filter=FlowFilter(name=FlowFilterName(any_=[name])))
+    assert run.state is not None and run.state.is_completed()
+    used.engine.dispose()
 
 
 def test_a_command_of_a_place_is_given_once(desk: HubDesk):
