@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks import ticks
+from benchmarks import hub, ticks
 from benchmarks.figures import record
 
-BENCHMARKS = (ticks.measure,)
+BENCHMARKS = (ticks.measure, hub.measure)
 
 if __name__ == "__main__":
     for measure in BENCHMARKS:
