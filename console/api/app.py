@@ -61,6 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.engine = connect(settings.database_url.get_secret_value())
     app.state.metrics = metrics.DeskMetrics(app.state.engine)
+    app.state.routes = [route for router in _ROUTERS for route in router.routes]
     for router in _ROUTERS:
         app.include_router(router)
     answer_errors(app)

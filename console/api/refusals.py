@@ -145,7 +145,7 @@ def _of_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["Allow"] = ", ".join(sorted(_methods_of_path(request)))
+        headers["Allow"] = ", ".join(sorted(_methods_of_path(request))) or headers["Allow"]
     return refused(HTTPStatus(error.status_code), Refusal(message=str(error.detail)), headers)
 
 
@@ -153,7 +153,7 @@ def _methods_of_path(request: Request) -> set[str]:
     """Those of every route there; the framework names the ones of the first."""
     return {
         method
-        for route in request.app.routes
+        for route in request.app.state.routes
         if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
         for method in route.methods or ()
     }
