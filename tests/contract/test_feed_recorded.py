@@ -95,6 +95,14 @@ def test_the_recordings_have_something_to_tell(server: PlaybackServer) -> None:
     assert len(applied(server.venues["bitmex"], "orderBookL2:XBTUSD")) > 200
 
 
+def test_a_fast_venue_is_read_for_ever(shared_data: Path) -> None:
+    folders = {"okx": shared_data / "wire" / "okx"}
+    with PlaybackServer(folders, speed=None, repeat=True) as fast:
+        # ccxt's own reading stops for good after about 2,400 frames, which are 1,750 quotes.
+        heard = asyncio.run(streamed(fast, "okx", {"BTC/USDT": 6000}))
+    assert len(heard) >= 6000
+
+
 def test_what_is_not_recorded_is_said(shared_data: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="existing: bitmex, kraken, krakenfutures, okx"):
         RecordedVenue("binance", shared_data / "wire" / "binance")
