@@ -92,8 +92,9 @@ def _database() -> Iterator[str]:
 @contextmanager
 def _hubs(url: str, count: int) -> Iterator[list[tuple[str, psutil.Process]]]:
     """Address and process of each."""
-    environment = {**os.environ, "MISSIONDESK_DATABASE_URL": url}
     with ExitStack() as stack:
+        home = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
+        environment = {**os.environ, "MISSIONDESK_DATABASE_URL": url, "MISSIONDESK_HOME": home}
         started = []
         for _ in range(count):
             process = subprocess.Popen(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 
@@ -22,14 +21,15 @@ def main(host: str, port: int) -> None:
     """Serve components, and nothing else."""
     try:
         settings = settings_with_desk()
-        start_logging(settings.log_level, settings.home / "logs" / f"hub-{os.getpid()}.log")
         app = create_hub_app(settings)
     except MissiondeskError as error:
         click.echo(f"missiondesk: {error}", err=True)
         sys.exit(1)
     prepare_process()
     with socket.create_server((host, port), backlog=2048) as listening:
-        click.echo(f"http://{host}:{listening.getsockname()[1]}")
+        bound = listening.getsockname()[1]
+        start_logging(settings.log_level, settings.home / "logs" / f"hub-{bound}.log")
+        click.echo(f"http://{host}:{bound}")
         sys.stdout.flush()
         server = uvicorn.Server(uvicorn.Config(app, **UVICORN_OPTIONS))
         server.run([listening])
