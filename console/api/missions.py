@@ -130,11 +130,13 @@ def _row(stores: Stores, key: str | int) -> Mapping[str, Any]:
 
 def _read(stores: Stores, key: str | int) -> MissionAnswer:
     row = _row(stores, key)
-    return _answer(row, _progress(stores).get(row["id"]))
+    return _answer(row, _progress(stores, row["id"]).get(row["id"]))
 
 
-def _progress(stores: Stores) -> dict[int, Progress]:
-    return {found.id: Progress.model_validate(found) for found in mission_overview(stores.engine)}
+def _progress(stores: Stores, mission_id: int | None = None) -> dict[int, Progress]:
+    """By id: of this Mission, or of all."""
+    found = mission_overview(stores.engine, mission_id)
+    return {each.id: Progress.model_validate(each) for each in found}
 
 
 def _answer(row: Mapping[str, Any], progress: Progress | None) -> MissionAnswer:

@@ -56,8 +56,8 @@ class MissionOverview:
         return f"{self.next_index}/{self.steps}"
 
 
-def mission_overview(engine: Engine) -> Sequence[MissionOverview]:
-    """All Missions by name."""
+def mission_overview(engine: Engine, mission_id: int | None = None) -> Sequence[MissionOverview]:
+    """All Missions by name, or the one of this id."""
     newest = (
         select(result_log)
         .where(result_log.c.mission_id == mission.c.id)
@@ -94,6 +94,8 @@ def mission_overview(engine: Engine) -> Sequence[MissionOverview]:
         .select_from(mission.outerjoin(missionary, still_open).outerjoin(newest, true()))
         .order_by(mission.c.name)
     )
+    if mission_id is not None:
+        query = query.where(mission.c.id == mission_id)
     with engine.connect() as connection:
         return [_overview(row) for row in connection.execute(query)]
 
