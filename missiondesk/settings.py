@@ -77,7 +77,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 class Settings(BaseModel):
     """Frozen. `exchange` None means Kraken when it can be reached, else the sandbox.
 
-    `exchange_url` is where a local exchange that speaks Kraken's protocol listens; a desk sets it for its parts.
+    `exchange_url` is where a local exchange that speaks Kraken's protocol listens; a desk sets it itself.
     `bus_url` None means the desk's Postgres.
     """
 
