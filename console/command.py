@@ -28,6 +28,20 @@ def _home_option(command: Callable[..., None]) -> Callable[..., None]:
     )(command)
 
 
+class _ComponentCommands(click.Group):
+    """The commands of `console.hub.commands`, imported when one of them is asked for."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        from console.hub.commands import components
+
+        return components.list_commands(context)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        from console.hub.commands import components
+
+        return components.get_command(context, name)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="missiondesk")
 def cli() -> None:
@@ -220,6 +234,12 @@ def market(arguments: tuple[str, ...]) -> None:
     from console.verbs.market import market as market_command
 
     market_command.main(list(arguments), prog_name="missiondesk market", standalone_mode=False, obj=settings)
+
+
+@cli.group(cls=_ComponentCommands)
+def components() -> None:
+    """Components and their workflows."""
+    _join_desk()
 
 
 def _settings(given: Mapping[str, str | None] = {}) -> Settings:

@@ -114,7 +114,7 @@ def _cron_line(entry: Any) -> str:
     if not (line.startswith("@") or len(line.split()) in (5, 6)):
         raise InputRefused(f"expected a cron line of 5 fields (or 6, seconds last), got {entry!r}")
     try:
-        croniter(line)
+        croniter(line).get_next()  # "31 February" is well-formed, and never comes
     except (CroniterError, ValueError, TypeError, KeyError) as error:
         raise InputRefused(f"expected a valid cron line, got {entry!r}: {error}") from None
     return line

@@ -10,9 +10,9 @@ import sys
 import click
 import uvicorn
 
-from console.api.access import LOOPBACK_NAMES
 from console.api.app import create_app
 from console.hub.server import UVICORN_OPTIONS, prepare_process
+from console.loopback import refuse_open_door
 from missiondesk.desk_file import exports
 from missiondesk.settings import Settings
 from models.errors import InvalidSetting, MissiondeskError
@@ -41,15 +41,6 @@ def main(host: str | None, port: int | None) -> None:
         click.echo(f"http://{_in_url(address[0])}:{listening.getsockname()[1]}")
         sys.stdout.flush()
         uvicorn.Server(uvicorn.Config(create_app(settings), **UVICORN_OPTIONS)).run([listening])
-
-
-def refuse_open_door(host: str, settings: Settings) -> None:
-    """Raises InvalidSetting where others could reach the API and no token is asked for."""
-    if host not in LOOPBACK_NAMES and settings.given_api_token is None:
-        raise InvalidSetting(
-            f"MISSIONDESK_API_TOKEN: expected a token, because {host} can be reached from other machines, "
-            "got none; set one, or listen on 127.0.0.1"
-        )
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -17,8 +17,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from console.api.refusals import Refusal, refused
+from console.loopback import LOOPBACK_NAMES
 
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _POLICY_VIOLATION = 1008
 _SCHEME = "bearer "
 

@@ -10,6 +10,7 @@ import uvicorn
 
 from console.hub.logs import start_logging
 from console.hub.server import UVICORN_OPTIONS, create_hub_app, prepare_process
+from console.loopback import refuse_open_door
 from missiondesk.desk_file import settings_with_desk
 from models.errors import MissiondeskError
 
@@ -21,6 +22,7 @@ def main(host: str, port: int) -> None:
     """Serve components, and nothing else."""
     try:
         settings = settings_with_desk()
+        refuse_open_door(host, settings)
         app = create_hub_app(settings)
     except MissiondeskError as error:
         click.echo(f"missiondesk: {error}", err=True)
