@@ -72,11 +72,15 @@ def channel_at(candles: Candles) -> EmaChannel:
 
 def in_channel_percents(closes: FloatArray, upper: FloatArray, lower: FloatArray) -> FloatArray:
     """closes begin 19 candles before the first of upper and lower: shapes (n + 19, …), (n, …) → (n, …)."""
-    inside = np.zeros_like(upper)
+    inside = np.zeros(upper.shape, dtype=np.int8)
+    above, below = np.empty(upper.shape, dtype=bool), np.empty(upper.shape, dtype=bool)
     for back in range(WINDOW):
         close = closes[back : back + len(upper)]
-        inside += (lower <= close) & (close <= upper)
-    return np.where(np.isnan(upper), np.nan, inside * 100 / WINDOW)
+        np.less_equal(lower, close, out=above)
+        np.less_equal(close, upper, out=below)
+        np.logical_and(above, below, out=above)
+        inside += above.view(np.int8)
+    return np.where(np.isnan(upper), np.nan, inside.astype(np.float64) * 100 / WINDOW)
 
 
 def volume_ratios(volumes: FloatArray) -> FloatArray:

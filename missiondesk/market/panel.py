@@ -158,11 +158,16 @@ def _laid_out(states: Sequence[SeriesState], candles: Sequence[Candles], reach: 
     longest = max(reach.values())
     rows = max((len(new) for new in candles), default=0)
     columns = {}
+    alike = all(len(new) == rows for new in candles)
     for column in reach:
-        laid_out = np.full((longest + rows, len(candles)), np.nan)
+        # Markets down while each is filled in, time down from then on.
+        across = np.full((len(candles), longest + rows), np.nan)
+        if alike and candles:
+            across[:, longest:] = np.stack([getattr(new, column) for new in candles])
         for place, (state, new) in enumerate(zip(states, candles, strict=True)):
-            recent = state.recent.get(column, ())
-            laid_out[longest - len(recent) : longest, place] = recent
-            laid_out[longest : longest + len(new), place] = getattr(new, column)
-        columns[column] = laid_out
+            if recent := state.recent.get(column):
+                across[place, longest - len(recent) : longest] = recent
+            if not alike:
+                across[place, longest : longest + len(new)] = getattr(new, column)
+        columns[column] = np.ascontiguousarray(across.T)
     return Panel(columns, longest, np.array([state.seen for state in states], dtype=np.int64))

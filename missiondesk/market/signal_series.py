@@ -126,7 +126,7 @@ def signal_series(given: CandleRows, settings: SignalSettings | None = None) -> 
     above, below = trending & (close > given.upper), trending & (close < given.lower)
     at_lower = ~trending & (np.abs(position) < near)
     at_upper = ~trending & ~at_lower & (np.abs(position - 100) < near)
-    scoring = _Scoring(given, rules, found, close, position)
+    scoring = _Scoring(given, rules, found, close, position, np.flatnonzero(above | below))
     scoring.trend_buy(np.flatnonzero(above))
     scoring.trend_sell(np.flatnonzero(below))
     scoring.reversion_buy(np.flatnonzero(at_lower))
@@ -150,9 +150,20 @@ class _Scoring:
         found: SignalRows,
         close: FloatArray,
         position: FloatArray,
+        trends: Places,
     ) -> None:
         self._given, self._rules, self._found = given, rules, found
         self._close, self._position = close, position
+        self._bearish, self._bullish = np.zeros((2, len(found)), dtype=bool)
+        self._bearish[trends], self._bullish[trends] = divergences(
+            given.closes,
+            given.volumes,
+            given.firsts,
+            given.rows[trends],
+            rules.divergence_bars,
+            rules.divergence_price_percent,
+            rules.divergence_volume_percent,
+        )
         self._lead = np.nan_to_num(given.macd - given.macd_signal, nan=0.0)
 
     def trend_buy(self, rows: Places) -> None:
@@ -160,7 +171,6 @@ class _Scoring:
         at, closes, firsts = given.rows[rows], given.closes, given.firsts
         close, upper = self._close[rows], given.upper[rows]
         high = highest(closes, firsts, at, rules.high_bars)
-        bearish, _ = self._divergences(at)
         score = _Score(self._found, rows, rules.trend_base)
         score.add("position in the channel", self._position[rows], rules.buy_position)
         score.add("deviation from the upper edge", percents(close - upper, upper), rules.buy_deviation)
@@ -172,7 +182,7 @@ class _Scoring:
             score.add(f"{bars}-bar gain", gains(closes, firsts, at, bars), lines)
         distance = np.nan_to_num(percents(close - high, high), nan=0.0)
         score.add("distance from the highest close", distance, rules.buy_from_high)
-        score.add_if(bearish, "bearish divergence", rules.trend_divergence_points)
+        score.add_if(self._bearish[rows], "bearish divergence", rules.trend_divergence_points)
         score.add_if(np.ones(len(rows), dtype=bool), "trending", rules.buy_trending_points)
         score.add("volume ratio", given.volume_ratio[rows], rules.trend_volume_ratio)
         score.add_if(self._lead[rows] > 0, "MACD above its signal", rules.trend_macd_points)
@@ -187,7 +197,6 @@ class _Scoring:
 
     def trend_sell(self, rows: Places) -> None:
         given, rules = self._given, self._rules
-        _, bullish = self._divergences(given.rows[rows])
         score = _Score(self._found, rows, rules.trend_base)
         score.add("position in the channel", self._position[rows], rules.sell_position)
         score.add("RSI", given.rsi[rows], rules.sell_rsi)
@@ -195,7 +204,7 @@ class _Scoring:
         score.add_if(np.ones(len(rows), dtype=bool), "trending down", rules.sell_trending_down_points)
         score.add("volume ratio", given.volume_ratio[rows], rules.trend_volume_ratio)
         score.add_if(self._lead[rows] < 0, "MACD below its signal", rules.trend_macd_points)
-        score.add_if(bullish, "bullish divergence", rules.trend_divergence_points)
+        score.add_if(self._bullish[rows], "bullish divergence", rules.trend_divergence_points)
         risky = score.confidence() < rules.hold_below
         self._order(rows, ~risky, _SELL, given.upper[rows])
         self._open(rows[risky], "too risky to sell into the fall")
@@ -247,18 +256,6 @@ class _Scoring:
 
     def _middle(self, rows: Places) -> FloatArray:
         return (self._given.lower[rows] + self._given.upper[rows]) / 2
-
-    def _divergences(self, at: Places) -> tuple[Mask, Mask]:
-        given, rules = self._given, self._rules
-        return divergences(
-            given.closes,
-            given.volumes,
-            given.firsts,
-            at,
-            rules.divergence_bars,
-            rules.divergence_price_percent,
-            rules.divergence_volume_percent,
-        )
 
 
 class _Score:

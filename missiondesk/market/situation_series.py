@@ -35,11 +35,12 @@ def highest(closes: FloatArray, firsts: Places, rows: Places, bars: int) -> Floa
 
     Maxima over 2, 4, 8, … closes are made until two of them, overlapping, cover the window.
     """
-    places = np.arange(len(closes))
+    before = np.arange(len(closes)) - firsts
     doubled, width = closes, 1
     while width * 2 <= bars:
-        earlier = places - width
-        doubled = np.maximum(doubled, doubled[np.where(earlier >= firsts, earlier, places)])
+        wider = doubled.copy()
+        np.maximum(doubled[width:], doubled[:-width], out=wider[width:], where=before[width:] >= width)
+        doubled = wider
         width *= 2
     earliest = np.maximum(rows - bars + width, np.minimum(firsts[rows] + width - 1, rows))
     found: FloatArray = np.maximum(doubled[rows], doubled[earliest])
@@ -63,14 +64,14 @@ def divergences(
 
 
 def _changes_of_means(values: FloatArray, rows: Places, enough: Mask, bars: int) -> FloatArray:
-    def mean_until(ends: Places) -> FloatArray:
-        total = np.zeros(len(ends))
-        for back in range(bars - 1, -1, -1):
-            total += values[ends - back]
-        return total / bars
-
+    """The mean of the last `bars` values against that of those before, in %; NaN where not `enough`."""
+    ends = len(values) - bars + 1
+    total = np.zeros(max(ends, 0))
+    for start in range(bars if ends > 0 else 0):
+        total += values[start : start + ends]
+    means = total / bars
     found = np.full(len(rows), np.nan)
-    ends = rows[enough]
-    newer, older = mean_until(ends), mean_until(ends - bars)
+    newest = rows[enough] - bars + 1
+    newer, older = means[newest], means[newest - bars]
     found[enough] = percents(newer - older, older)
     return found
