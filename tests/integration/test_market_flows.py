@@ -177,7 +177,7 @@ def test_a_failed_step_stops_the_rest_and_says_so(desk: Engine, clock: SimpleNam
 
 @pytest.mark.prefect
 def test_a_started_update_is_run_by_the_deployment_and_answers_its_state(
-    desk: Engine, clock: SimpleNamespace, work_pool: None, prefect_api: str
+    desk: Engine, clock: SimpleNamespace, work_pool: None, prefect_api: str, short_home: Path
 ) -> None:
     clock.now = datetime.now(UTC)
     sync(desk)
@@ -192,6 +192,7 @@ def test_a_started_update_is_run_by_the_deployment_and_answers_its_state(
     subprocess.run(
         [sys.executable, "-m", "prefect", "flow-run", "execute", started],
         env={**os.environ, "PREFECT_API_URL": prefect_api},
+        cwd=short_home,  # it copies the folder that it stands in
         check=True,
         capture_output=True,
         timeout=120,
