@@ -90,10 +90,3 @@ def steps_of_run(engine: Engine, run: str) -> list[StepRun]:
             run=run,
         )
         return [StepRun(row[0], row[1], Standing(row[2]), *row[3:]) for row in rows]
-
-
-def forget_steps(engine: Engine, before: datetime) -> int:
-    """Delete what was noted of older hours; how many steps these were."""
-    with engine.connect() as connection:
-        deleted = execute(connection, "DELETE FROM refresh_step WHERE hour < :before", before=before)
-        return int(deleted.rowcount)

@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.dialects.postgresql import insert
 
-from missiondesk.market.candles import to_datetime
 from missiondesk.store.market.staging import execute
 from models.market_tables import series as series_table
 
@@ -108,7 +107,3 @@ def _series(connection: Connection, exchange: str) -> dict[tuple[str, str], Seri
     rows = connection.execute(select(series_table).where(series_table.c.exchange == exchange))
     found = (Series(row.id, row.exchange, row.symbol, row.interval) for row in rows)
     return {(each.symbol, each.interval): each for each in found}
-
-
-def shown_time(milliseconds: int) -> str:
-    return f"{to_datetime(milliseconds):%Y-%m-%d %H:%M} UTC"
