@@ -24,8 +24,10 @@ from prefect.states import Crashed
 from pydantic import Field
 from sqlalchemy import text
 
+from blocks.exchange_account import credentials_of
 from flows.mission import free_lease, mission_flow, run_mission
 from missiondesk.desk import Desk
+from missiondesk.exchanges.sandbox.address import SANDBOX_KEY
 from missiondesk.exchanges.sandbox.server import SandboxServer
 from missiondesk.settings import Settings
 from missiondesk.templates.context import Context
@@ -84,7 +86,7 @@ def desk(
                 "MISSIONDESK_EXCHANGE_URL": sandbox.url,
             }
         )
-        desk = Desk(settings, lambda account: None)
+        desk = Desk(settings, credentials_of)
         monkeypatch.setattr("flows.mission.desk_of_this_process", lambda: desk)
         yield desk
         desk.engine.dispose()
@@ -262,3 +264,27 @@ def test_a_crashed_runs_lease_is_freed_by_its_hook(
     desk.walks.begin(name, str(run.id), 600)
     free_lease(mission_flow, run, Crashed())
     assert run_mission(name).ending == "Finished"
+
+
+@pytest.mark.parametrize(
+    ("secret", "expected"), [("", "MISSIONDESK_LIVE_API_SECRET"), ("d3Jvbmc=", "does not accept the keys")]
+)
+def test_wrong_keys_are_red_and_clear(
+    desk: Desk,
+    mission: Callable[..., None],
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    secret: str,
+    expected: str,
+) -> None:
+    monkeypatch.setenv("MISSIONDESK_LIVE_API_KEY", SANDBOX_KEY)
+    monkeypatch.setenv("MISSIONDESK_LIVE_API_SECRET", secret)
+    limits = {"max_order_notional": 100_000, "max_daily_loss": 100_000}
+    desk.accounts.save({"name": "live", "credentials": "environment", **limits})
+    desk.accounts.arm("live")
+    buy = {"template": "market_buy", "params": {"symbol": "BTC/USD", "amount": "0.01"}}
+    mission(buy, account="live", mode="live")
+    outcome = run_mission(name)
+    assert outcome.ending == "Failed"
+    assert expected in outcome.message
+    assert not secret or secret not in outcome.message
