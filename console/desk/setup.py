@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import anyio
@@ -23,10 +24,13 @@ from blocks.exchange_account import ExchangeAccount
 from deployments.missions import DEPLOYMENT_NAME, WORK_POOL
 from deployments.prefork.worker import PreforkWorker
 from deployments.sync import sync
+from flows.market_runs import start_update
 from missiondesk.demo import FIRST_TO_RUN, write_demo_missions
 from missiondesk.exchanges.open import open_exchange
+from missiondesk.refresh.order import hour_of
 from missiondesk.settings import ExchangeChoice, Settings
 from missiondesk.store.database import connect
+from missiondesk.store.market.ledger import Standing, standing
 from missiondesk.templates.validation import check_task
 from models.errors import InvalidSetting, MissiondeskError, RetryLater
 
@@ -76,6 +80,12 @@ async def _run_once(mission: str) -> None:
         await client.create_flow_run_from_deployment(deployment.id)
 
 
+def _refresh_market_data(engine: Engine) -> None:
+    """Bring market data up to date, unless this hour's refresh has begun: its later steps wait for it."""
+    if standing(engine, "ohlc", hour_of(datetime.now(UTC))) is Standing.ABSENT:
+        start_update("all")
+
+
 def main() -> None:
     try:
         settings = Settings.load()
@@ -85,6 +95,7 @@ def main() -> None:
         click.echo(str(sync(engine)))
         if FIRST_TO_RUN in demo:
             anyio.run(_run_once, FIRST_TO_RUN)
+        _refresh_market_data(engine)
     except MissiondeskError as error:
         click.echo(str(error), err=True)
         sys.exit(1)
