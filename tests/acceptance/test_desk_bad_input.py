@@ -9,7 +9,7 @@ import pytest
 
 from tests.acceptance.running_desk import RunningDesk
 
-pytestmark = [pytest.mark.desk, pytest.mark.xdist_group("desk")]
+pytestmark = [pytest.mark.desk]
 
 
 def said_by(desk: RunningDesk, *arguments: str) -> str:

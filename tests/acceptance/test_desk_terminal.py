@@ -13,7 +13,7 @@ import pytest
 
 from tests.acceptance.running_desk import PROGRAM, RunningDesk, wait_for
 
-pytestmark = [pytest.mark.desk, pytest.mark.xdist_group("desk"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.desk, pytest.mark.timeout(600)]
 
 
 def test_the_table_of_missions_is_live_and_ctrl_c_reaches_up_alone(

@@ -21,7 +21,7 @@ import talib
 from missiondesk.store.administration import session
 from tests.acceptance.running_desk import RunningDesk, wait_for
 
-pytestmark = [pytest.mark.desk, pytest.mark.xdist_group("desk"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.desk, pytest.mark.timeout(900)]
 
 SYMBOL = "BTC/USDT"
 REPOSITORY = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ from nbclient import NotebookClient
 from missiondesk.store.administration import session
 from tests.acceptance.running_desk import RunningDesk
 
-pytestmark = [pytest.mark.desk, pytest.mark.xdist_group("desk"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.desk, pytest.mark.timeout(900)]
 
 REPOSITORY = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)

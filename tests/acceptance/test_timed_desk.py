@@ -15,7 +15,7 @@ import pytest
 from missiondesk.store.administration import session
 from tests.acceptance.running_desk import RunningDesk, wait_for
 
-pytestmark = [pytest.mark.desk, pytest.mark.xdist_group("desk"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.desk, pytest.mark.timeout(600)]
 
 USERS_MODULE = """
 import os

@@ -27,7 +27,7 @@ from missiondesk.exchanges.sandbox.address import SANDBOX_KEY, SANDBOX_SECRET
 from missiondesk.store.administration import session
 from tests.acceptance.running_desk import RunningDesk, wait_for
 
-pytestmark = [pytest.mark.desk, pytest.mark.xdist_group("desk"), pytest.mark.timeout(7200)]
+pytestmark = [pytest.mark.desk, pytest.mark.timeout(7200)]
 
 MISSIONS = 4
 AMOUNT = Decimal("0.01")
