@@ -249,14 +249,9 @@ def _settings(given: Mapping[str, str | None] = {}) -> Settings:
 
 
 def _join_desk() -> Settings:
-    """Make this process use what the running desk uses, where its environment says nothing else."""
-    from missiondesk.desk_file import exports
-    from missiondesk.settings import Settings
+    from missiondesk.desk_file import join_desk
 
-    for name, value in exports(_settings()).items():
-        if not os.environ.get(name):
-            os.environ[name] = value
-    return Settings.load()
+    return join_desk()
 
 
 def main() -> None:

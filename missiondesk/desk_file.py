@@ -111,5 +111,13 @@ def settings_with_desk(environ: Mapping[str, str] = os.environ) -> Settings:
     return Settings.load({**exports(Settings.load(environ)), **given})
 
 
+def join_desk() -> Settings:
+    """Give this process's environment what it leaves out and the running desk knows, for Prefect too."""
+    for name, value in exports(Settings.load()).items():
+        if not os.environ.get(name):
+            os.environ[name] = value
+    return Settings.load()
+
+
 def _path(home: Path) -> Path:
     return home / "desk.json"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import sys
 
@@ -13,8 +12,7 @@ import uvicorn
 from console.api.app import create_app
 from console.hub.server import UVICORN_OPTIONS, prepare_process
 from console.loopback import refuse_open_door
-from missiondesk.desk_file import exports
-from missiondesk.settings import Settings
+from missiondesk.desk_file import join_desk
 from models.errors import InvalidSetting, MissiondeskError
 
 
@@ -28,7 +26,7 @@ from models.errors import InvalidSetting, MissiondeskError
 def main(host: str | None, port: int | None) -> None:
     """Serve the desk's HTTP API. Other machines reach it only where MISSIONDESK_API_TOKEN is set."""
     try:
-        settings = _join_desk()
+        settings = join_desk()
         address = (host or settings.console_host, settings.console_port if port is None else port)
         refuse_open_door(address[0], settings)
         listening = _listen(*address)
@@ -53,14 +51,6 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _join_desk() -> Settings:
-    """What the environment says; what it leaves out comes from the running desk, for Prefect too."""
-    for name, value in exports(Settings.load()).items():
-        if not os.environ.get(name):
-            os.environ[name] = value
-    return Settings.load()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""When the next request to an exchange may be sent, agreed on by all processes through one row in Postgres."""  # noqa: E501
+"""When the next request to an exchange may be sent, agreed on by all processes through one row."""
 
 from __future__ import annotations
 
