@@ -211,8 +211,8 @@ def _count_frames() -> Callable[[], int]:
 
 @contextmanager
 def _playback(speed: str) -> Iterator[str]:
-    options = ["--speed", speed, "--repeat"]
-    command = [sys.executable, "-m", "missiondesk.exchanges.sandbox.playback", str(WIRE), *options]
+    options = ["--play", str(WIRE), "--speed", speed, "--repeat"]
+    command = [sys.executable, "-m", "missiondesk.exchanges.sandbox", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

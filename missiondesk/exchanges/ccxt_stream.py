@@ -30,6 +30,13 @@ _FRAMES_A_BREATH: Final = 100
 _Best = tuple[float, float] | None
 
 
+def streams_books(ccxt_id: str) -> bool:
+    """Whether ccxt.pro knows this exchange's order books."""
+    import ccxt.pro
+
+    return ccxt_id in ccxt.pro.exchanges and bool(getattr(ccxt.pro, ccxt_id)().has["watchOrderBook"])
+
+
 class Stream:
     """The order books of one venue over one connection at a time; for one event loop.
 

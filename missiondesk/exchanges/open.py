@@ -30,16 +30,21 @@ def open_exchange(name: str, settings: Settings, credentials: Credentials | None
     return CcxtExchange(name, name, credentials=credentials)
 
 
-def _open_sandbox(settings: Settings, credentials: Credentials | None) -> Exchange:
+def sandbox_url(settings: Settings) -> str:
+    """Where the desk's local exchange listens. Raises InvalidSetting when that is not set."""
     if settings.exchange_url is None:
         raise InvalidSetting(
             "MISSIONDESK_EXCHANGE_URL: expected the sandbox's address, got nothing; "
             "`missiondesk up` sets it for its parts, `missiondesk sandbox` prints it"
         )
+    return settings.exchange_url
+
+
+def _open_sandbox(settings: Settings, credentials: Credentials | None) -> Exchange:
     return CcxtExchange(
         ExchangeChoice.SANDBOX.value,
         "kraken",
         credentials=credentials,
-        url_overrides=ccxt_urls(settings.exchange_url)["urls"]["api"],
+        url_overrides=ccxt_urls(sandbox_url(settings))["urls"]["api"],
         limit_rate=False,
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from missiondesk.exchanges.ccxt_exchange import CcxtExchange
-from missiondesk.exchanges.ccxt_stream import Stream
-from missiondesk.exchanges.open import open_exchange
+from missiondesk.exchanges.ccxt_stream import Stream, streams_books
+from missiondesk.exchanges.open import open_exchange, sandbox_url
 from missiondesk.exchanges.port import MarketData
+from missiondesk.exchanges.sandbox.address import ccxt_urls
 from missiondesk.exchanges.sandbox.playback.address import playback_urls
 from missiondesk.exchanges.venues import venue_of
 from missiondesk.feeds.board import Place
@@ -36,14 +37,17 @@ class Venues:
         return CcxtExchange(exchange, exchange, url_overrides=urls, limit_rate=False)
 
     def connect(self, exchange: str, on_quote: Callable[[Quote], object]) -> Connection:
-        """Not connected yet; the sandbox has no websocket and is polled. Raises as `open` does."""
+        """Not connected yet; who has no websocket is polled. Raises as `open` does."""
         if exchange == ExchangeChoice.SANDBOX:
-            return Polling(self.open(exchange), on_quote)
+            urls = ccxt_urls(sandbox_url(self._settings))["urls"]["api"]
+            return Stream(exchange, venue_of("kraken"), on_quote, url_overrides=urls)
         venue = venue_of(exchange)
         if self._playback is not None:
             return Stream(exchange, venue, on_quote, url_overrides=playback_urls(self._playback, exchange))
         if venue.closed is not None:
             raise VenueClosed(venue.closed)
+        if not streams_books(exchange):
+            return Polling(self.open(exchange), on_quote)
         return Stream(exchange, venue, on_quote)
 
 

@@ -15,6 +15,7 @@ from missiondesk.exchanges.sandbox.server import SandboxServer
 from missiondesk.feeds.board import Place
 from missiondesk.feeds.feed import Feed, FeedThread
 from missiondesk.feeds.open import Venues, open_feed
+from missiondesk.feeds.polling import Polling
 from missiondesk.feeds.timing import Timing
 from missiondesk.market_names import market_of
 from missiondesk.settings import Settings
@@ -129,9 +130,8 @@ def test_an_exchange_without_a_websocket_is_asked_again_and_again() -> None:
     place = Place("sandbox", "BTC/USD")
     heard: list[Quote] = []
     with SandboxServer() as sandbox:
-        settings = Settings.load({"MISSIONDESK_EXCHANGE_URL": sandbox.url})
-        market = market_of("sandbox:BTC/USD", datetime.now(UTC))
-        feed = open_feed([market], Venues(settings), QUICK)
+        market = Venues(Settings.load({"MISSIONDESK_EXCHANGE_URL": sandbox.url})).open("sandbox")
+        feed = Feed([place], lambda _, on_quote: Polling(market, on_quote, 0.05), lambda _: None, QUICK)
         feed.register(heard.append)
         with FeedThread(feed):
             wait_for(lambda: len(heard) >= 2, "two answers")

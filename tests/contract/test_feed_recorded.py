@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from missiondesk.exchanges.ccxt_stream import Stream
+from missiondesk.exchanges.sandbox.command import main
 from missiondesk.exchanges.sandbox.playback.address import playback_urls
 from missiondesk.exchanges.sandbox.playback.books import BestPair, Book
 from missiondesk.exchanges.sandbox.playback.server import PlaybackServer, RecordedVenue
@@ -54,10 +58,10 @@ def prices(best: BestPair) -> Prices:
     return (numbers[0], numbers[1], numbers[2], numbers[3])
 
 
-async def streamed(server: PlaybackServer, exchange: str, counts: dict[str, int]) -> list[Quote]:
+async def streamed(url: str, exchange: str, counts: dict[str, int]) -> list[Quote]:
     """Until that many quotes of each symbol have come, and a moment longer for those too many."""
     heard: list[Quote] = []
-    urls = playback_urls(server.url, exchange)
+    urls = playback_urls(url, exchange)
     stream = Stream(exchange, venue_of(exchange), heard.append, url_overrides=urls)
     try:
         await stream.open(list(counts))
@@ -85,12 +89,14 @@ def test_no_change_is_lost_and_none_is_invented(server: PlaybackServer, exchange
         symbol: applied(server.venues[exchange], topic) for symbol, topic in MARKETS[exchange].items()
     }
     counts = {symbol: len(changes) for symbol, changes in expected.items()}
-    heard = asyncio.run(streamed(server, exchange, counts))
+    heard = asyncio.run(streamed(server.url, exchange, counts))
     assert {symbol: of(heard, symbol) for symbol in expected} == expected
     assert {quote.exchange for quote in heard} == {exchange}
 
 
-def test_the_recordings_have_something_to_tell(server: PlaybackServer) -> None:
+def test_every_recorded_book_is_compared_and_has_something_to_tell(server: PlaybackServer) -> None:
+    for exchange, topics in MARKETS.items():
+        assert set(server.venues[exchange].tapes) == set(topics.values())
     assert len(applied(server.venues["okx"], "books:BTC-USDT")) > 50
     assert len(applied(server.venues["bitmex"], "orderBookL2:XBTUSD")) > 200
 
@@ -99,7 +105,7 @@ def test_a_fast_venue_is_read_for_ever(shared_data: Path) -> None:
     folders = {"okx": shared_data / "wire" / "okx"}
     with PlaybackServer(folders, speed=None, repeat=True) as fast:
         # ccxt's own reading stops for good after about 2,400 frames, which are 1,750 quotes.
-        heard = asyncio.run(streamed(fast, "okx", {"BTC/USDT": 6000}))
+        heard = asyncio.run(streamed(fast.url, "okx", {"BTC/USDT": 6000}))
     assert len(heard) >= 6000
 
 
@@ -108,3 +114,23 @@ def test_what_is_not_recorded_is_said(shared_data: Path, tmp_path: Path) -> None
         RecordedVenue("binance", shared_data / "wire" / "binance")
     with pytest.raises(InputRefused, match=r"expected books\.jsonl in"):
         RecordedVenue("okx", tmp_path)
+
+
+def test_recordings_are_played_from_the_command_line(shared_data: Path) -> None:
+    command = [sys.executable, "-m", "missiondesk.exchanges.sandbox", "--play", str(shared_data / "wire")]
+    with subprocess.Popen([*command, "--speed", "0"], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline().split()
+            assert said[:-2] == ["playing", "okx,", "bitmex,", "krakenfutures,", "kraken"]
+            heard = asyncio.run(streamed(said[-1], "kraken", {"BTC/USD": 1}))
+        finally:
+            process.terminate()
+    assert heard[0].symbol == "BTC/USD"
+    assert process.returncode == 0
+
+
+def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
+    refused = CliRunner().invoke(main, ["--play", str(tmp_path)])
+    assert refused.exit_code == 1
+    assert "expected a folder okx or bitmex or krakenfutures or kraken in" in refused.output

@@ -39,6 +39,15 @@ def _balances(context: click.Context, option: click.Parameter, given: tuple[str,
     "--call-limit", default=CallLimit().most, show_default=True, help="Most the call counter holds."
 )
 @click.option("--call-decay", default=CallLimit().decay, show_default=True, help="Its decay per second.")
+@click.option(
+    "--play",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Play recorded websockets instead: a folder with one for each venue.",
+)
+@click.option(
+    "--speed", type=click.FloatRange(0), default=1.0, show_default=True, help="Of --play; 0: without a pause."
+)
+@click.option("--repeat", is_flag=True, help="Of --play: begin again at the end.")
 def main(
     port: int,
     candles: Path | None,
@@ -49,8 +58,17 @@ def main(
     balance: dict[str, Decimal],
     call_limit: float,
     call_decay: float,
+    play: Path | None,
+    speed: float,
+    repeat: bool,
 ) -> None:
-    """Run a local exchange that speaks Kraken's REST protocol."""
+    """Run a local exchange that speaks Kraken's protocols, or one that says again what venues once said.
+
+    `missiondesk market --playback URL` watches what --play plays.
+    """
+    if play is not None:
+        _play(play, speed, repeat, port)
+        return
     settings = SandboxSettings(
         source=candles,
         state=state,
@@ -66,9 +84,23 @@ def main(
     try:
         listener = listening_socket(port)
     except OSError as problem:
-        raise click.ClickException(
-            f"port {port} on 127.0.0.1: {problem.strerror}; give another --port"
-        ) from None
+        raise _port_refused(port, problem) from None
     ready = f"{READY_LINE}http://127.0.0.1:{listener.getsockname()[1]}"
     with listener, closing(sandbox), suppress(KeyboardInterrupt):
         sandbox.server(on_start=lambda: click.echo(ready)).run([listener])
+
+
+def _play(folder: Path, speed: float, repeat: bool, port: int) -> None:
+    # aiohttp takes its time to import.
+    from missiondesk.exchanges.sandbox.playback.serving import play
+
+    try:
+        play(folder, speed=speed, repeat=repeat, port=port)
+    except InputRefused as refused:
+        raise click.ClickException(str(refused)) from None
+    except OSError as problem:
+        raise _port_refused(port, problem) from None
+
+
+def _port_refused(port: int, problem: OSError) -> click.ClickException:
+    return click.ClickException(f"port {port} on 127.0.0.1: {problem.strerror}; give another --port")

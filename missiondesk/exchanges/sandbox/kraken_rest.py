@@ -18,6 +18,7 @@ from missiondesk.exchanges.sandbox.exchange import Exchange
 from missiondesk.exchanges.sandbox.faults import Answer, Fault, Faults
 from missiondesk.exchanges.sandbox.kraken_private import KrakenPrivate
 from missiondesk.exchanges.sandbox.kraken_public import KrakenPublic
+from missiondesk.exchanges.sandbox.kraken_socket_orders import SocketOrders
 from missiondesk.exchanges.sandbox.kraken_words import KrakenError
 
 _log = logging.getLogger(__name__)
@@ -37,14 +38,20 @@ class KrakenRest:
     """Routes over one exchange; `clock` gives unix seconds."""
 
     def __init__(
-        self, exchange: Exchange, access: Access, faults: Faults, clock: Callable[[], float]
+        self,
+        exchange: Exchange,
+        access: Access,
+        faults: Faults,
+        clock: Callable[[], float],
+        socket_orders: SocketOrders,
     ) -> None:
         self._exchange = exchange
         self._access = access
         self._faults = faults
         self._clock = clock
         self._public = KrakenPublic(exchange.market).endpoints
-        self._private = KrakenPrivate(exchange).endpoints
+        tokens = {"GetWebSocketsToken": socket_orders.new_token}
+        self._private = {**KrakenPrivate(exchange).endpoints, **tokens}
 
     def routes(self) -> list[Route]:
         return [

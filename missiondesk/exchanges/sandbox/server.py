@@ -16,6 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from missiondesk.exchanges.sandbox.access import Access, CallLimit
 from missiondesk.exchanges.sandbox.address import SANDBOX_KEY, SANDBOX_SECRET
@@ -24,6 +25,8 @@ from missiondesk.exchanges.sandbox.exchange import FIRST_BALANCES, Exchange
 from missiondesk.exchanges.sandbox.faults import Faults
 from missiondesk.exchanges.sandbox.generator import Generator
 from missiondesk.exchanges.sandbox.kraken_rest import ConnectionLost, KrakenRest
+from missiondesk.exchanges.sandbox.kraken_socket import KrakenSockets
+from missiondesk.exchanges.sandbox.kraken_socket_orders import SocketOrders
 from missiondesk.exchanges.sandbox.market import Market
 from missiondesk.exchanges.sandbox.pairs import STANDARD_SYMBOLS, Pair
 from missiondesk.exchanges.sandbox.recording import Recordings
@@ -33,6 +36,7 @@ from missiondesk.exchanges.sandbox.state import State
 Clock = Callable[[], datetime]
 
 _PATIENCE = 20.0
+_Speakers = (H11Protocol, WebSocketsSansIOProtocol)
 
 
 def utc_now() -> datetime:
@@ -71,9 +75,11 @@ class Sandbox:
         def clock() -> float:
             return settings.clock().timestamp()
 
-        rest = KrakenRest(self.exchange, access, self.faults, clock)
+        orders = SocketOrders(self.exchange, clock)
+        rest = KrakenRest(self.exchange, access, self.faults, clock, orders)
+        self.sockets = KrakenSockets(self.exchange, orders, self.faults, clock)
         control = Control(self.exchange, self.faults, clock, self.recordings)
-        self._app = Starlette(routes=[*rest.routes(), *control.routes()])
+        self._app = Starlette(routes=[*rest.routes(), *self.sockets.routes(), *control.routes()])
 
     def server(self, on_start: Callable[[], object]) -> uvicorn.Server:
         """A uvicorn server of it, to be run with its sockets; calls `on_start` when it listens."""
@@ -81,7 +87,7 @@ class Sandbox:
         config = uvicorn.Config(
             application,
             http="h11",
-            ws="none",
+            ws="websockets-sansio",
             lifespan="off",
             log_config=None,
             log_level="warning",
@@ -195,7 +201,7 @@ class _Application:
         except ConnectionLost:
             assert self.server is not None, "the server is known before it serves"
             for connection in self.server.server_state.connections:
-                if isinstance(connection, H11Protocol) and connection.client == scope["client"]:
+                if isinstance(connection, _Speakers) and connection.client == scope["client"]:
                     connection.transport.abort()
-            while (await receive())["type"] != "http.disconnect":
+            while (await receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
                 pass
