@@ -250,8 +250,14 @@ paper_order = Table(
     Column("average", Numeric),
     Column("cost", Numeric, nullable=False, server_default=text("0")),
     Column("fee", Numeric, nullable=False, server_default=text("0")),
-    # The fee rate it was placed at: what a resting buy holds is (amount - filled) * price * (1 + fee_rate).
+    # Maker's or taker's, as it was placed.
     Column("fee_rate", Numeric, nullable=False, server_default=text("0")),
+    Column("reduce_only", Boolean, nullable=False, server_default=text("false")),
+    Column("leverage", Numeric, nullable=False, server_default=text("1")),
+    # What is set aside for what is not filled yet.
+    Column("held", Numeric, nullable=False, server_default=text("0")),
+    # What its fills changed the wallet by, on contract markets: realised profit less fees.
+    Column("settled", Numeric, nullable=False, server_default=text("0")),
     # Up to which market instant its fills have been looked at.
     _moment("seen_until", null=True),
     _moment("created_at"),
@@ -259,6 +265,20 @@ paper_order = Table(
     CheckConstraint("status IN ('open','closed','cancelled')", name="status"),
     CheckConstraint("filled >= 0 AND filled <= amount", name="filled"),
     Index("ix_paper_order_open", "account", postgresql_where=text("status = 'open'")),
+)
+
+# One net position a market; `amount` in contracts, negative when short, `margin` in units of `settle`.
+paper_position = Table(
+    "paper_position",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("exchange", Text, primary_key=True),
+    Column("symbol", Text, primary_key=True),
+    Column("settle", Text, nullable=False),
+    Column("amount", Numeric, nullable=False),
+    Column("entry_price", Numeric, nullable=False),
+    Column("margin", Numeric, nullable=False),
+    CheckConstraint("amount <> 0 AND entry_price > 0 AND margin >= 0", name="open"),
 )
 
 # One row: the desk-wide facts that must survive every process.

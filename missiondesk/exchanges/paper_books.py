@@ -1,4 +1,7 @@
-"""The paper venue's wallets and orders in Postgres. Every function is part of its caller's transaction."""
+"""The paper venue's wallets, positions and orders in Postgres.
+
+Every function is part of its caller's transaction.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,15 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from missiondesk.exchanges.contracts import NetPosition
+from missiondesk.exchanges.paper_movements import Stake
 from models.account import Account
 from models.market import Side
 from models.order import ExchangeOrder, OrderType
-from models.tables import paper_balance, paper_order
+from models.tables import paper_balance, paper_order, paper_position
 from models.validation import value_from_row
 
 # The first key of the advisory locks that wallets take; the second is the account's name, hashed.
@@ -35,7 +40,10 @@ class Holding(NamedTuple):
 
 
 class PaperOrder(BaseModel):
-    """One row of `paper_order`, for spot symbols `BASE/QUOTE`."""
+    """One row of `paper_order`, for symbols `BASE/QUOTE` and `BASE/QUOTE:SETTLE[-DELIVERY]`.
+
+    held: what is set aside for it. settled: what its fills changed the wallet by, on contract markets.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -54,26 +62,31 @@ class PaperOrder(BaseModel):
     cost: Decimal
     fee: Decimal
     fee_rate: Decimal
+    reduce_only: bool
+    leverage: Decimal
+    held: Decimal
+    settled: Decimal
     seen_until: datetime
     created_at: datetime
-
-    @property
-    def base(self) -> str:
-        return self.symbol.partition("/")[0]
-
-    @property
-    def quote(self) -> str:
-        return self.symbol.partition("/")[2]
 
     @property
     def remaining(self) -> Decimal:
         return self.amount - self.filled
 
-    def holds(self, amount: Decimal) -> tuple[str, Decimal]:
-        """The currency and units set aside for `amount` of it while it rests."""
-        if self.side == "sell":
-            return self.base, amount
-        return self.quote, amount * (self.price or _ZERO) * (1 + self.fee_rate)
+    @property
+    def limit(self) -> Decimal:
+        """The price of a limit order."""
+        assert self.price is not None, "only limit orders rest"
+        return self.price
+
+    @property
+    def pays_in(self) -> str:
+        """The currency of `held`."""
+        pair, _, contract = self.symbol.partition(":")
+        base, _, quote = pair.partition("/")
+        if contract:
+            return contract.partition("-")[0]
+        return base if self.side == "sell" else quote
 
     def as_reported(self) -> ExchangeOrder:
         return ExchangeOrder(
@@ -128,14 +141,45 @@ def move(
     )
 
 
-def trade(connection: Connection, order: PaperOrder, amount: Decimal, cost: Decimal, fee: Decimal) -> None:
-    """Exchange what a fill of `amount` base units for `cost` and `fee` quote units gives and takes."""
-    if order.side == "buy":
-        move(connection, order.account, order.quote, total=-(cost + fee))
-        move(connection, order.account, order.base, total=amount)
-    else:
-        move(connection, order.account, order.base, total=-amount)
-        move(connection, order.account, order.quote, total=cost - fee)
+def margins(connection: Connection, account: str) -> dict[str, Decimal]:
+    """What the account's positions have set aside, by currency."""
+    rows = connection.execute(
+        select(paper_position.c.settle, func.sum(paper_position.c.margin))
+        .where(paper_position.c.account == account)
+        .group_by(paper_position.c.settle)
+    )
+    return {str(settle): Decimal(margin) for settle, margin in rows}
+
+
+def stakes(connection: Connection, account: str, exchange: str) -> dict[str, Stake]:
+    """The account's positions in contracts, by symbol."""
+    rows = connection.execute(
+        select(
+            paper_position.c.symbol,
+            paper_position.c.amount,
+            paper_position.c.entry_price,
+            paper_position.c.margin,
+        )
+        .where(paper_position.c.account == account, paper_position.c.exchange == exchange)
+        .order_by(paper_position.c.symbol)
+    )
+    return {symbol: Stake(NetPosition(amount, entry), margin) for symbol, amount, entry, margin in rows}
+
+
+def put_stake(connection: Connection, order: PaperOrder, stake: Stake) -> None:
+    """What the position in the order's market has become; a flat one is not kept."""
+    place = {"account": order.account, "exchange": order.exchange, "symbol": order.symbol}
+    connection.execute(delete(paper_position).filter_by(**place))
+    if stake.position.amount:
+        connection.execute(
+            insert(paper_position).values(
+                **place,
+                settle=order.pays_in,
+                amount=stake.position.amount,
+                entry_price=stake.position.entry_price,
+                margin=stake.margin,
+            )
+        )
 
 
 def find_order(connection: Connection, client_order_id: str) -> PaperOrder | None:

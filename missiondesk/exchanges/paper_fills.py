@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 
 from missiondesk.exchanges.paper_passages import Passage
@@ -12,24 +11,16 @@ from models.market import Level, Side
 _ZERO = Decimal(0)
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """What an order took from a book: base units, and the quote units they cost without the fee."""
-
-    amount: Decimal
-    cost: Decimal
-
-
-def sweep(levels: Iterable[Level], amount: Decimal) -> Sweep:
-    """Take `amount` from the best level on; less when the levels hold less."""
-    taken = cost = _ZERO
+def sweep(levels: Iterable[Level], amount: Decimal) -> tuple[Level, ...]:
+    """What an order for `amount` takes, from the best level on; less when the levels hold less."""
+    taken: list[Level] = []
     for level in levels:
-        part = min(level.amount, amount - taken)
-        taken += part
-        cost += part * level.price
-        if taken == amount:
+        if not amount:
             break
-    return Sweep(taken, cost)
+        part = min(level.amount, amount)
+        taken.append(Level(level.price, part))
+        amount -= part
+    return tuple(taken)
 
 
 def resting_fill(

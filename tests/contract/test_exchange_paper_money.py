@@ -182,13 +182,6 @@ def test_a_cancel_takes_the_fills_before_it(engine: Engine) -> None:
     assert exchange.cancel(order) == final
 
 
-def test_contracts_are_refused_in_plain_words(engine: Engine) -> None:
-    hand = Hand()
-    perpetual = Instrument(**{**vars(BITCOIN), "is_contract": True})
-    with pytest.raises(OrderRejected, match=r"paper trading of contracts.*BTC/USD"):
-        place(paper(engine, hand, "one", perpetual), hand, "buy", "1")
-
-
 def test_postgres_itself_refuses_a_wallet_that_is_not_covered(engine: Engine) -> None:
     hand = Hand()
     paper(engine, hand, "one").balances()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from missiondesk.exchanges.paper_fills import Sweep, resting_fill, sweep
+from missiondesk.exchanges.paper_fills import resting_fill, sweep
 from missiondesk.exchanges.paper_passages import Passage, passages_since
 from models.market import Level, Side
 from tests.tape_venue import NOON, SYMBOL, Hand, TapeVenue, a_trade
@@ -27,21 +27,22 @@ amounts = st.decimals("0.0001", "10", places=4)
 
 
 @pytest.mark.parametrize(
-    ("amount", "taken", "cost"),
+    ("amount", "taken"),
     [
-        ("0.5", "0.5", "50"),
-        ("1", "1", "100"),
-        ("2.5", "2.5", "251.5"),
-        ("3.5", "3.5", "353.5"),
-        ("9", "3.5", "353.5"),
+        ("0.5", ["0.5"]),
+        ("1", ["1"]),
+        ("2.5", ["1", "1.5"]),
+        ("3.5", ["1", "2", "0.5"]),
+        ("9", ["1", "2", "0.5"]),
     ],
 )
-def test_a_market_order_takes_the_best_levels_first(amount: str, taken: str, cost: str) -> None:
-    assert sweep(LEVELS, Decimal(amount)) == Sweep(Decimal(taken), Decimal(cost))
+def test_a_market_order_takes_the_best_levels_first(amount: str, taken: list[str]) -> None:
+    expected = [Level(level.price, Decimal(part)) for level, part in zip(LEVELS, taken, strict=False)]
+    assert list(sweep(LEVELS, Decimal(amount))) == expected
 
 
 def test_an_empty_book_fills_nothing() -> None:
-    assert sweep((), Decimal(1)) == Sweep(Decimal(0), Decimal(0))
+    assert sweep((), Decimal(1)) == ()
 
 
 @given(amounts, st.lists(st.tuples(st.integers(1, 200), amounts), max_size=8))
@@ -49,10 +50,10 @@ def test_a_sweep_never_takes_more_than_asked_or_there(
     amount: Decimal, levels: list[tuple[int, Decimal]]
 ) -> None:
     book = [Level(Decimal(price), held) for price, held in sorted(levels)]
-    swept = sweep(book, amount)
-    assert swept.amount == min(amount, sum((level.amount for level in book), Decimal(0)))
-    if book:
-        assert book[0].price * swept.amount <= swept.cost <= book[-1].price * swept.amount
+    taken = sweep(book, amount)
+    assert sum(part.amount for part in taken) == min(amount, sum(level.amount for level in book))
+    assert all(0 < part.amount <= level.amount for part, level in zip(taken, book, strict=False))
+    assert [part.price for part in taken] == [level.price for level in book][: len(taken)]
 
 
 def through(low: str, high: str, volume: str) -> Passage:
