@@ -7,12 +7,19 @@ from typing import Final
 from deployments.missions import WORK_POOL
 from deployments.spec import OWNED_TAG, DeploymentSpec, ScheduleSpec
 from flows.market_runs import DEPLOYMENT, TAG
+from missiondesk.refresh.order import WHOLE_SECONDS, longest_seconds
+from missiondesk.refresh.steps import Step
 
 QUEUES: Final = {"signals": 2, "market_regime": 3, "ema_channel": 4, "indicators": 5, "ohlc": 6}
 """Work queue → priority, 1 (Missions, in `default`) being the highest: what is nearly done goes first."""
 
+_GRACE_SECONDS: Final = 60
+"""From a flow's own limit until its process is killed."""
 
-def _spec(flow: str, function: str, queue: str, minute: int | None, description: str) -> DeploymentSpec:
+
+def _spec(
+    flow: str, function: str, queue: Step, seconds: float, description: str, minute: int | None = None
+) -> DeploymentSpec:
     hourly = () if minute is None else (ScheduleSpec("hourly", f"{minute} * * * *", "UTC", True),)
     return DeploymentSpec(
         key=f"flow:{flow}",
@@ -21,42 +28,34 @@ def _spec(flow: str, function: str, queue: str, minute: int | None, description:
         entrypoint=f"flows.market.{function}",
         parameters={},
         work_pool=WORK_POOL,
-        work_queue=queue,
+        work_queue=queue.value,
         schedules=hourly,
         description=description,
         tags=(OWNED_TAG, TAG),
+        job_variables={"timeout_seconds": seconds + _GRACE_SECONDS},
     )
 
 
+def _step_spec(flow: str, step: Step, minute: int, description: str) -> DeploymentSpec:
+    return _spec(flow, flow, step, longest_seconds(step), description, minute)
+
+
 MARKET_FLOWS: Final = (
-    _spec("fetch_ohlc_data", "fetch_ohlc_data", "ohlc", 5, "Fetches the candles that have closed."),
-    _spec(
-        "calculate_indicators",
-        "calculate_indicators",
-        "indicators",
-        10,
-        "Calculates indicators of new candles.",
-    ),
-    _spec(
-        "calculate_ema_channel",
-        "calculate_ema_channel",
-        "ema_channel",
-        15,
-        "Calculates the EMA channel of new candles.",
-    ),
-    _spec(
-        "calculate_market_regime",
-        "calculate_market_regime",
-        "market_regime",
-        20,
-        "Decides the regime at new candles.",
-    ),
-    _spec(
+    _step_spec("fetch_ohlc_data", Step.OHLC, 5, "Fetches the candles that have closed."),
+    _step_spec("calculate_indicators", Step.INDICATORS, 10, "Calculates indicators of new candles."),
+    _step_spec("calculate_ema_channel", Step.EMA_CHANNEL, 15, "Calculates the EMA channel of new candles."),
+    _step_spec("calculate_market_regime", Step.MARKET_REGIME, 20, "Decides the regime at new candles."),
+    _step_spec(
         "generate_trading_signals",
-        "generate_trading_signals",
-        "signals",
+        Step.SIGNALS,
         25,
         "Decides the signal at new candles, and closes those that changed.",
     ),
-    _spec("update_all", "update_all_flow", "ohlc", None, "All five steps in their order, when asked for."),
+    _spec(
+        "update_all",
+        "update_all_flow",
+        Step.OHLC,
+        WHOLE_SECONDS,
+        "All five steps in their order, when asked for.",
+    ),
 )

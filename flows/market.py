@@ -6,21 +6,30 @@ update_all()["ohlc"]["inserted"]
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
+from prefect.utilities.timeout import timeout
 
 from flows.desk import desk_api, desk_of_this_process
 from missiondesk.refresh.fetch import Fetched
-from missiondesk.refresh.order import RefreshFailed, hour_of, wait_for_predecessor
+from missiondesk.refresh.order import (
+    WHOLE_SECONDS,
+    RefreshFailed,
+    hour_of,
+    longest_seconds,
+    run_step,
+    work_seconds,
+)
 from missiondesk.refresh.settings import RefreshSettings
 from missiondesk.refresh.steps import STEPS, Step
 from missiondesk.store.market.gaps import GapStatus
-from missiondesk.store.market.ledger import begin_step, end_step
 from missiondesk.store.market.series import Series, keep_series
 from models.errors import MissiondeskError
 from tasks.arguments import untouched
@@ -29,39 +38,37 @@ from tasks.market import calculate_step, expire_others, fetch_symbol, show_refre
 Report = dict[str, Any]
 Reports = dict[str, Report]
 
-WHOLE_SECONDS: Final = 30 * 60
-FETCH_SECONDS: Final = 10 * 60
-STEP_SECONDS: Final = 5 * 60
+_SECONDS: Final = {step: longest_seconds(step) for step in STEPS}
 
 # The server gives runs of a schedule such keys, whether its own loop or a schedule change made them.
 _SCHEDULED_KEY: Final = "scheduled "
 
 
-@flow(name="fetch_ohlc_data", timeout_seconds=FETCH_SECONDS, persist_result=False)
+@flow(name="fetch_ohlc_data", timeout_seconds=_SECONDS[Step.OHLC], persist_result=False)
 def fetch_ohlc_data(at: datetime | None = None) -> State[Reports]:
     """Fetch the candles that closed since the last run. `at`: the instant it is for, now if not given."""
     return _run([Step.OHLC], at)
 
 
-@flow(name="calculate_indicators", timeout_seconds=STEP_SECONDS, persist_result=False)
+@flow(name="calculate_indicators", timeout_seconds=_SECONDS[Step.INDICATORS], persist_result=False)
 def calculate_indicators(at: datetime | None = None) -> State[Reports]:
     """Indicators of the new candles."""
     return _run([Step.INDICATORS], at)
 
 
-@flow(name="calculate_ema_channel", timeout_seconds=STEP_SECONDS, persist_result=False)
+@flow(name="calculate_ema_channel", timeout_seconds=_SECONDS[Step.EMA_CHANNEL], persist_result=False)
 def calculate_ema_channel(at: datetime | None = None) -> State[Reports]:
     """The EMA channel of the new candles."""
     return _run([Step.EMA_CHANNEL], at)
 
 
-@flow(name="calculate_market_regime", timeout_seconds=STEP_SECONDS, persist_result=False)
+@flow(name="calculate_market_regime", timeout_seconds=_SECONDS[Step.MARKET_REGIME], persist_result=False)
 def calculate_market_regime(at: datetime | None = None) -> State[Reports]:
     """The regime at each new candle."""
     return _run([Step.MARKET_REGIME], at)
 
 
-@flow(name="generate_trading_signals", timeout_seconds=STEP_SECONDS, persist_result=False)
+@flow(name="generate_trading_signals", timeout_seconds=_SECONDS[Step.SIGNALS], persist_result=False)
 def generate_trading_signals(at: datetime | None = None) -> State[Reports]:
     """The signal at each new candle; changed ones close those before them."""
     return _run([Step.SIGNALS], at)
@@ -94,11 +101,14 @@ def _run(steps: tuple[Step, ...] | list[Step], at: datetime | None) -> State[Rep
     due = flow_run.expected_start_time if scheduled else None
     now = at or datetime.now(UTC)
     hour = hour_of(at or due or now)
-    run, reports = str(flow_run.id), Reports()
-    failure = ""
+    give_up_at = time.monotonic() + WHOLE_SECONDS
+    reports, failure = Reports(), ""
     for step in steps:
+        work = partial(_limited_step, step, now, give_up_at)
         try:
-            reports[step] = _noted_step(run, step, hour, now, scheduled)
+            reports[step] = run_step(
+                desk_of_this_process().engine, str(flow_run.id), step, hour, work, scheduled=scheduled
+            )
         except Exception as error:
             failure = f"{step} failed: {error or type(error).__name__}"
             break
@@ -111,17 +121,18 @@ def _run(steps: tuple[Step, ...] | list[Step], at: datetime | None) -> State[Rep
     return Completed(message="; ".join(_told(*each) for each in reports.items()), data=reports)
 
 
-def _noted_step(run: str, step: Step, hour: datetime, now: datetime, scheduled: bool) -> Report:
-    engine = desk_of_this_process().engine
-    wait_for_predecessor(engine, step, hour, scheduled=scheduled)
-    begin_step(engine, run, step, hour)
+class _OutOfTime(TimeoutError):
+    pass
+
+
+def _limited_step(step: Step, now: datetime, give_up_at: float) -> Report:
+    # While it lasts, its alarm takes the place of the whole flow's.
+    seconds = min(work_seconds(step), max(1.0, give_up_at - time.monotonic()))
     try:
-        report = _step(step, now)
-    except Exception as error:
-        end_step(engine, run, step, error=str(error) or type(error).__name__)
-        raise
-    end_step(engine, run, step, report=report)
-    return report
+        with timeout(seconds, _OutOfTime):
+            return _step(step, now)
+    except _OutOfTime:
+        raise RefreshFailed(f"it took longer than {seconds:.0f} s") from None
 
 
 def _step(step: Step, now: datetime) -> Report:

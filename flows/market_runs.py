@@ -86,7 +86,7 @@ def update_status(task_id: str) -> UpdateStatus:
     if status in ("PENDING", "STARTED"):
         return UpdateStatus(task_id, status, False, None, None, None)
     reports = {
-        each.step: each.report if each.error is None else {"error": each.error}
+        each.step: each.report if each.report is not None else {"error": each.error or "it was cut off"}
         for each in steps_of_run(desk_of_this_process().engine, str(run.id))
     }
     successful = status == "SUCCESS"

@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio
 import click
+from prefect.blocks.core import Block
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.exceptions import ObjectNotFound
@@ -19,6 +20,7 @@ from prefect.workers.base import BaseWorker
 from prefect.workers.process import ProcessWorker
 from sqlalchemy import Engine
 
+from blocks.channels import CHANNEL_BLOCKS
 from blocks.database import Database
 from blocks.exchange_account import ExchangeAccount
 from deployments.missions import DEPLOYMENT_NAME, WORK_POOL
@@ -37,12 +39,14 @@ from models.errors import InvalidSetting, MissiondeskError, RetryLater
 # Its runs start a process each; it is there to compare the worker of the desk with.
 PROCESS_WORK_POOL = "process"
 
+BLOCKS: tuple[type[Block], ...] = (Database, ExchangeAccount, *CHANNEL_BLOCKS)
+
 
 async def _set_up_prefect() -> None:
     async with get_client() as client:
         await _keep_work_pool(client, WORK_POOL, PreforkWorker)
         await _keep_work_pool(client, PROCESS_WORK_POOL, ProcessWorker)
-        for block in (Database, ExchangeAccount):
+        for block in BLOCKS:
             await block.register_type_and_schema(client=client)
 
 
@@ -81,8 +85,11 @@ async def _run_once(mission: str) -> None:
 
 
 def _refresh_market_data(engine: Engine) -> None:
-    """Bring market data up to date, unless this hour's refresh has begun: its later steps wait for it."""
-    if standing(engine, "ohlc", hour_of(datetime.now(UTC))) is Standing.ABSENT:
+    """Bring market data up to date, unless this hour's refresh has begun: its later steps wait for it.
+
+    One that was cut off waits for nobody.
+    """
+    if standing(engine, "ohlc", hour_of(datetime.now(UTC))) in (Standing.ABSENT, Standing.CUT_OFF):
         start_update("all")
 
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,8 +17,14 @@ from uuid import uuid4
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterKey,
+    TaskRunFilter,
+    TaskRunFilterName,
+)
 from prefect.exceptions import ObjectAlreadyExists
+from prefect.flows import load_flow_from_entrypoint
 from sqlalchemy import Engine, text
 
 from deployments.market import MARKET_FLOWS, QUEUES
@@ -25,21 +32,24 @@ from deployments.sync import sync
 from flows.desk import desk_of_this_process
 from flows.market import fetch_ohlc_data, update_all
 from flows.market_runs import FLOWS, STARTED, start_update, update_status
+from missiondesk.exchanges.sandbox.faults import Answer, Fault
 from missiondesk.exchanges.sandbox.server import SandboxServer
 from missiondesk.market.candles import to_datetime
 from missiondesk.refresh.calculation import calculate
-from missiondesk.refresh.order import RefreshFailed, hour_of, wait_for_predecessor
+from missiondesk.refresh.order import RefreshFailed, hour_of, wait_for_predecessor, work_seconds
 from missiondesk.refresh.settings import RefreshSettings
 from missiondesk.refresh.steps import STEPS, Step
 from missiondesk.store.administration import drop_database
 from missiondesk.store.database import connect, transaction
 from missiondesk.store.embedded import EmbeddedPostgres
 from missiondesk.store.market.candles import read_candles, write_candles
-from missiondesk.store.market.ledger import Standing, begin_step, end_step, standing
+from missiondesk.store.market.ledger import Standing, begin_step, end_step, sign_of_life, standing
 from missiondesk.store.market.series import find_series, keep_series
 from models.errors import UnknownName
+from tasks.market import calculate_step, fetch_symbol
 from tests.conftest import TEMPLATE
 from tests.hour_by_hour import TABLES, contents
+from tests.integration.prefork_worker import wait_for
 
 START = datetime(2026, 11, 20, 0, 5, tzinfo=UTC)
 SYMBOLS = ("BTC/USD", "ETH/BTC")
@@ -239,7 +249,52 @@ def test_sync_pushes_the_six_deployments_and_their_queues(desk: Engine, work_poo
 def test_what_may_be_asked_for_has_a_flow_and_an_answer() -> None:
     assert set(FLOWS) == set(STARTED)
     assert set(FLOWS.values()) == {spec.flow_name for spec in MARKET_FLOWS}
-    assert fetch_ohlc_data.timeout_seconds == 600
+
+
+def test_every_flow_has_its_limit_and_no_process_is_killed_before() -> None:
+    limits = {}
+    for spec in MARKET_FLOWS:
+        flow = load_flow_from_entrypoint(spec.entrypoint)
+        limits[spec.flow_name] = flow.timeout_seconds
+        assert spec.job_variables["timeout_seconds"] > flow.timeout_seconds
+        assert flow.retries == 0  # its tasks are tried again, each on its own
+    assert limits.pop("update_all") == 30 * 60
+    assert all(5 * 60 <= limit <= 10 * 60 for limit in limits.values())
+    assert sum(work_seconds(step) for step in STEPS) <= 30 * 60
+
+
+def wait_until_tried(name: str, times: int) -> None:
+    """Until Prefect has on record that the one task run of this name was tried so often."""
+    named = TaskRunFilter(name=TaskRunFilterName(any_=[name]))
+    with get_client(sync_client=True) as client:
+        wait_for(lambda: [run.run_count for run in client.read_task_runs(task_run_filter=named)] == [times])
+
+
+@pytest.mark.prefect
+def test_connection_trouble_is_tried_again(
+    desk: Engine, sandbox: SandboxServer, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fetch_symbol.retries == calculate_step.retries == 3
+    assert fetch_symbol.retry_delay_seconds == sorted(set(fetch_symbol.retry_delay_seconds))
+    monkeypatch.setenv("MISSIONDESK_SYMBOLS", "SOL/USD")
+    monkeypatch.setattr("tasks.market.fetch_symbol.retry_delay_seconds", 0)
+    sandbox.sandbox.faults.add(Fault(endpoint="OHLC", answer=Answer.DROPPED, times=3))
+    state = fetch_ohlc_data(clock.now, return_state=True)
+    assert state.is_completed(), state.message
+    assert state.result()["ohlc"]["inserted"] > 700
+    wait_until_tried("fetch SOL/USD", 4)
+
+
+@pytest.mark.prefect
+def test_a_step_that_takes_too_long_is_ended_inside_the_whole_refresh(
+    desk: Engine, sandbox: SandboxServer, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.market.work_seconds", lambda step: 1.0)
+    desk_of_this_process().market("sandbox").instruments()
+    sandbox.sandbox.faults.add(Fault(endpoint="OHLC", wait_before=60, times=None))
+    with pytest.raises(RefreshFailed, match="ohlc failed: it took longer than 1 s; not run: indicators"):
+        update_all(clock.now)
+    assert standing(desk, Step.OHLC, hour_of(clock.now)) is Standing.FAILED
 
 
 HOUR = hour_of(START)
@@ -255,7 +310,8 @@ def test_a_step_waits_until_the_one_before_it_has_finished(database_url: str) ->
         if len(pauses) == 3:
             end_step(engine, "run", Step.OHLC, report={})
 
-    wait_for_predecessor(engine, Step.INDICATORS, HOUR, scheduled=True, sleep=finish_at_the_third)
+    with sign_of_life(engine, "run", Step.OHLC):
+        wait_for_predecessor(engine, Step.INDICATORS, HOUR, scheduled=True, sleep=finish_at_the_third)
     assert len(pauses) == 3
     assert standing(engine, Step.OHLC, HOUR) is Standing.SUCCEEDED
     engine.dispose()
@@ -270,6 +326,8 @@ def test_a_step_waits_until_the_one_before_it_has_finished(database_url: str) ->
         (Standing.RUNNING, False, "it is running"),
         (Standing.FAILED, True, "ohlc failed"),
         (Standing.FAILED, False, None),
+        (Standing.CUT_OFF, True, "ohlc was cut off"),
+        (Standing.CUT_OFF, False, None),
         (Standing.SUCCEEDED, True, None),
         (Standing.SUCCEEDED, False, None),
     ],
@@ -299,9 +357,8 @@ def test_the_wait_is_bounded(
             clock=lambda: float(next(ticks)),
         )
 
-    if problem is None:
+    alive = sign_of_life(engine, "run", Step.OHLC) if before is Standing.RUNNING else nullcontext()
+    expected = nullcontext() if problem is None else pytest.raises(RefreshFailed, match=problem)
+    with alive, expected:
         wait()
-    else:
-        with pytest.raises(RefreshFailed, match=problem):
-            wait()
     engine.dispose()

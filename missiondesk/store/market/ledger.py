@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from missiondesk.store.market.staging import execute
 
 
 class Standing(StrEnum):
-    """How a step stands in an hour, over all runs of it."""
+    """How a step stands in an hour, over all runs of it. CUT_OFF: its process was gone before it ended."""
 
     ABSENT = "absent"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+    CUT_OFF = "cut off"
+
+
+# Whoever runs a step holds this lock for as long as its connection lives: a dead process is seen at once.
+_HOLD = text("SELECT pg_advisory_lock(hashtext('missiondesk.refresh'), hashtext(:run || ' ' || :step))")
+_STANDING = text("""
+    SELECT standing FROM (
+        SELECT started_at, CASE WHEN status = 'running' AND NOT EXISTS (
+            SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database
+            WHERE datname = current_database() AND locktype = 'advisory' AND objsubid = 2
+              AND classid = hashtext('missiondesk.refresh')::oid AND objid = hashtext(run || ' ' || step)::oid
+        ) THEN 'cut off' ELSE status END AS standing
+        FROM refresh_step WHERE step = :step AND hour = :hour
+    ) AS of_each_run
+    ORDER BY standing = 'running' DESC, started_at DESC LIMIT 1
+""")
 
 
 @dataclass(frozen=True)
@@ -34,6 +51,18 @@ class StepRun:
     finished_at: datetime | None
     report: Mapping[str, Any] | None
     error: str | None
+
+
+@contextmanager
+def sign_of_life(engine: Engine, run: str, step: str) -> Iterator[None]:
+    """While it is entered, a step that was begun counts as running; without, as cut off."""
+    connection = engine.connect()
+    connection.detach()  # a pooled connection would keep the lock after its closing
+    try:
+        connection.execute(_HOLD, {"run": run, "step": step})
+        yield
+    finally:
+        connection.close()
 
 
 def begin_step(engine: Engine, run: str, step: str, hour: datetime) -> None:
@@ -70,13 +99,7 @@ def end_step(
 def standing(engine: Engine, step: str, hour: datetime) -> Standing:
     """Running while any run of it is; otherwise how the newest one ended."""
     with engine.connect() as connection:
-        found = execute(
-            connection,
-            "SELECT status FROM refresh_step WHERE step = :step AND hour = :hour"
-            " ORDER BY status = 'running' DESC, started_at DESC LIMIT 1",
-            step=step,
-            hour=hour,
-        ).scalar_one_or_none()
+        found = connection.scalar(_STANDING, {"step": step, "hour": hour})
     return Standing.ABSENT if found is None else Standing(found)
 
 
