@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,6 +46,8 @@ def mission_flow(mission: str) -> State[TickOutcome]:
             outcome = run_tick(desk_of_this_process(), mission, run, attempt_as_task_run, started=started)
         except MissiondeskError as error:
             outcome = TickOutcome("Failed", f"{type(error).__name__}: {error}", mission)
+            with suppress(MissiondeskError):
+                desk_of_this_process().notifications.tick_failed(mission, str(error))
         if walked:
             label_run(client, flow_run, outcome)
             if outcome.changed:

@@ -13,7 +13,6 @@ from missiondesk.exchanges.market_data import LiveMarkets
 from missiondesk.exchanges.open import open_exchange
 from missiondesk.exchanges.paper import PaperExchange
 from missiondesk.exchanges.port import Exchange, MarketData, Trading
-from missiondesk.notifications import LogChannel, Notifier
 from missiondesk.orders.gateway import OrderGateway, utc_now
 from missiondesk.orders.killswitch import KillSwitch
 from missiondesk.refresh.pace import PacedMarket
@@ -24,7 +23,7 @@ from missiondesk.store.conditions import Conditions
 from missiondesk.store.database import connect
 from missiondesk.store.members import Members
 from missiondesk.store.missions import Missions
-from missiondesk.store.notifications import SentNotifications
+from missiondesk.store.notifications import Notifications
 from missiondesk.store.results import Results
 from missiondesk.store.walks import Walks
 from models.account import Account, Mode
@@ -84,8 +83,8 @@ class Desk:
         return self.settings.exchange or ExchangeChoice.KRAKEN
 
     @cached_property
-    def notifier(self) -> Notifier:
-        return Notifier(SentNotifications(self.engine), lambda account: [LogChannel()])
+    def notifications(self) -> Notifications:
+        return Notifications(self.engine)
 
     @cached_property
     def components(self) -> ComponentGateway:

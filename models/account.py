@@ -19,6 +19,7 @@ class Account(BaseModel):
     """Limits are in the quote currency of the symbol traded; null means no such limit.
 
     `credentials` names an ExchangeAccount block, or is `environment`. An empty `exchange` is the desk's own.
+    `channels` are told what happens to it: `log`, `mail`, or names of blocks; None means the desk's own.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -35,6 +36,7 @@ class Account(BaseModel):
     paper_balances: dict[str, Decimal] = Field(
         default_factory=lambda: {"USD": Decimal(100_000), "USDT": Decimal(100_000)}
     )
+    channels: tuple[str, ...] | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Account:

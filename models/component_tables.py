@@ -1,4 +1,4 @@
-"""The SQLAlchemy rows of components: presence, commands with their outcomes, mails, and workflows."""
+"""The SQLAlchemy rows of components: presence, commands with their outcomes, and workflows."""
 
 from __future__ import annotations
 
@@ -137,22 +137,6 @@ component_command = Table(
         postgresql_where=text("status IN ('waiting', 'sent')"),
     ),
     Index("ix_component_command_finished", "finished_at"),
-)
-
-# Mails that are to be sent: written with what they tell of, in one transaction.
-component_mail = Table(
-    "component_mail",
-    metadata,
-    _identity(),
-    Column("reason", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("body", Text, nullable=False),
-    _moment("created_at"),
-    _moment("next_try_at"),
-    Column("tries", Integer, nullable=False, server_default=text("0")),
-    _moment("sent_at", null=True),
-    _text("problem"),
-    Index("ix_component_mail_unsent", "next_try_at", postgresql_where=text("sent_at IS NULL")),
 )
 
 # A workflow is a Mission; this is what it was made of. Its crontab follows from cron_lines and shift.

@@ -81,6 +81,8 @@ account = Table(
         nullable=False,
         server_default=text("""'{"USD": "100000", "USDT": "100000"}'::jsonb"""),
     ),
+    # Where people are told what happens to it; null: by the desk's own channels.
+    Column("channels", ARRAY(Text)),
     _moment("updated_at"),
     CheckConstraint(
         "NOT armed OR (max_order_notional IS NOT NULL AND max_daily_loss IS NOT NULL)",
@@ -304,14 +306,6 @@ deployment = Table(
     Column("spec_hash", Text, nullable=False),
     Column("spec", JSONB, nullable=False),
     _moment("synced_at"),
-)
-
-# Events that people have been told; a key is told once.
-notification = Table(
-    "notification",
-    metadata,
-    Column("key", Text, primary_key=True),
-    _moment("told_at"),
 )
 
 # Who changed a Mission, a Task or an account, when, from what to what. Written by triggers.

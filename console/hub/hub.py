@@ -106,7 +106,7 @@ class Hub:
                 log.warning("connection of %s not recorded as closed: %s", line.component, error)
 
     def tell_invalid(self, line: Line, said: str) -> None:
-        """A module sent what can't be read; the mail of it is written with the next sweep."""
+        """A module sent what can't be read; people are told of it with the next sweep."""
         if len(self._invalid) < MOST_INVALID:
             self._invalid[line.component] = said
 

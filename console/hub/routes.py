@@ -14,10 +14,9 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, FastAPI
 
 from console.hub import module_routes, workflow_routes
+from console.hub.delivering import delivering
 from console.hub.hub import Hub
-from console.hub.mailing import mailing
 from console.hub.socket import serve_websocket
-from missiondesk.components.mail_ways import way_to_send
 from missiondesk.components.settings import HubSettings
 from missiondesk.components.workflows import Workflows
 
@@ -26,7 +25,7 @@ from missiondesk.components.workflows import Workflows
 async def _hub_of(app: FastAPI) -> AsyncIterator[None]:
     hub_settings = HubSettings.load()
     app.state.hub = Hub(app.state.settings.database_url.get_secret_value())
-    async with app.state.hub.running(), mailing(app.state.engine, way_to_send(hub_settings)):
+    async with app.state.hub.running(), delivering(app.state.engine, hub_settings):
         if app.state.hub.serving:
             # After a long downtime dated lines would name the wrong year's days.
             renew = Workflows(app.state.engine, "hub").refresh_dated

@@ -24,6 +24,8 @@ def arm_account(settings: Settings, name: str, *, ask: bool) -> None:
     click.echo(f"account {name} at {found.exchange or 'the exchange of the desk'}:")
     for limit, value in limits.items():
         click.echo(f"  {limit:<22} {'no limit' if value is None else f'{value:f}'}")
+    told = "the desk's channels" if found.channels is None else ", ".join(found.channels) or "nobody"
+    click.echo(f"  {'news go to':<22} {told}")
     if ask:
         click.confirm("Missions of mode live will then trade with real money. Arm it?", abort=True)
     accounts.arm(name)

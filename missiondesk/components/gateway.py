@@ -8,14 +8,12 @@ from sqlalchemy import Engine, select
 
 from missiondesk.components.commands import Commands
 from missiondesk.components.data import RequiredData
-from missiondesk.components.mails import Mails
 from missiondesk.components.registry import Registry
 from missiondesk.components.requirements import requirements_of
 from missiondesk.settings import Settings
 from missiondesk.templates.context import Context
 from models.component import CommandStatus, Component, Outcome, Work
 from models.component_tables import workflow
-from models.errors import MissiondeskError
 
 # A component whose server process died is back within seconds.
 OFFLINE_PATIENCE_SECONDS = 15.0
@@ -29,21 +27,12 @@ class ComponentGateway:
         self._registry = Registry(engine)
         self._commands = Commands(engine, settings.database_url.get_secret_value())
         self._data = RequiredData(engine, settings.home / "data")
-        self._mails = Mails(engine)
 
     def work(self, context: Context, module: str, args: Any, timeout_seconds: float) -> Outcome:
         """One command per place of a walk: an open one is followed, one that succeeded is not repeated.
 
-        Raises UnknownName, and InputRefused for data that the component requires and that is not there;
-        both are mailed.
+        Raises UnknownName, and InputRefused for data that the component requires and that is not there.
         """
-        try:
-            return self._work(context, module, args, timeout_seconds)
-        except MissiondeskError as error:
-            self._mails.add("exception", f"{context.mission}: {context.task} broke", str(error))
-            raise
-
-    def _work(self, context: Context, module: str, args: Any, timeout_seconds: float) -> Outcome:
         component = self._registry.find(module)
         work = Work(
             args=self._with_data(component, args, context),

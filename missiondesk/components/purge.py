@@ -10,17 +10,17 @@ KEPT = timedelta(days=7)
 
 
 def purge_executions(engine: Engine, kept: timedelta = KEPT) -> int:
-    """Delete commands that ended, mails and connections that are older; how many commands it were."""
+    """Delete commands that ended, notifications and connections that are older; how many commands it were."""
     age = {"kept": kept}
     with engine.connect() as connection:
         commands = connection.execute(text(_COMMANDS), age).rowcount
-        for statement in (_MAILS, _CONNECTIONS, _HUBS):
+        for statement in (_NOTIFICATIONS, _CONNECTIONS, _HUBS):
             connection.execute(text(statement), age)
     return commands
 
 
 _COMMANDS = "DELETE FROM component_command WHERE finished_at < now() - :kept"
-_MAILS = "DELETE FROM component_mail WHERE created_at < now() - :kept"
+_NOTIFICATIONS = "DELETE FROM notification WHERE created_at < now() - :kept"
 _CONNECTIONS = """
 DELETE FROM component_connection WHERE state = 'ended' AND ended_at < now() - :kept AND NOT EXISTS (
     SELECT FROM component_command WHERE connection_id = component_connection.id AND status = 'sent'

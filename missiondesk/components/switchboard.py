@@ -146,7 +146,7 @@ class Switchboard:
         return [row["id"] for row in await self._pool.fetch(_DRAINED, list(connection_ids))]
 
     async def tell_invalid(self, said: Mapping[str, str]) -> None:
-        """Mail what components (by name) said that can't be read; each at most every ten minutes."""
+        """Tell people what components (by name) said that can't be read; of each once an hour."""
         await self._pool.execute(_INVALID, list(said), list(said.values()))
 
     async def sweep(self) -> None:
@@ -359,13 +359,11 @@ WHERE status = 'waiting' AND send_by < now() AND NOT EXISTS (
 """
 
 _INVALID = """
-INSERT INTO component_mail (reason, subject, body)
-SELECT 'invalid', name || ': invalid message', said FROM unnest($1::text[], $2::text[]) AS news (name, said)
-WHERE NOT EXISTS (
-    SELECT FROM component_mail AS told
-    WHERE told.reason = 'invalid' AND told.subject = name || ': invalid message'
-      AND told.created_at > now() - interval '10 minutes'
-)
+INSERT INTO notification (key, kind, subject, body)
+SELECT format('invalid message of %s in hour %s', name, this_hour()), 'message invalid',
+    name || ': invalid message', said
+FROM unnest($1::text[], $2::text[]) AS news (name, said)
+ON CONFLICT (key) DO NOTHING
 """
 
 _LEAVE_CONNECTIONS = """

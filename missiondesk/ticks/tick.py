@@ -16,7 +16,6 @@ from missiondesk.engine.lateness import reason_to_skip
 from missiondesk.engine.walk import Finish, Hold, Step
 from missiondesk.store.beginning import TickStart
 from missiondesk.templates.context import Context
-from missiondesk.ticks.events import events_of
 from missiondesk.ticks.ground import Attempting, LiveGround, StepBroke
 from missiondesk.ticks.lease import LEASE_SECONDS, LeaseKeeper
 from missiondesk.ticks.outcome import Ending, TickOutcome
@@ -186,10 +185,7 @@ def _walk(
         period=missionary.period,
         tick=Tick(run.scheduled_at, run.ad_hoc, mission.crontab, mission.timezone),
     )
-    outcome = _drive(desk, start, run, begun, ground)
-    finished = outcome.ending == "Finished"
-    desk.notifier.tell(events_of(mission, missionary, start.tasks, ground.results, finished=finished))
-    return outcome
+    return _drive(desk, start, run, begun, ground)
 
 
 def _drive(desk: Desk, start: TickStart, run: Run, begun: engine.Walk, ground: LiveGround) -> TickOutcome:

@@ -56,8 +56,8 @@ def test_every_command_ends_once_through_a_kill(database_url, short_home):
         "SELECT count(*) FROM component_command WHERE status = 'succeeded' AND message <> args::text"
     )
     assert wrong == [(0,)], "a report was taken for another command's"
-    mails = desk.rows("SELECT count(*) FROM component_mail WHERE reason = 'unknown'")
-    assert mails == [(unknown,)]
+    told = desk.rows("SELECT count(*) FROM notification WHERE kind = 'command unknown'")
+    assert told == [(unknown,)]
     desk.engine.dispose()
 
 

@@ -77,8 +77,7 @@ def test_words_of_failure(hub: Hub, desk: HubDesk, word: str):
         answer(module, frame(module), word, error="no data")
         outcome = desk.ended(given)
     assert (outcome.status, outcome.error) == (CommandStatus.FAILED, "no data")
-    ((reason, subject),) = desk.rows("SELECT reason, subject FROM component_mail")
-    assert (reason, subject) == ("failed", "breaks failed")
+    assert desk.rows("SELECT kind, subject FROM notification") == [("command failed", "breaks failed")]
 
 
 def test_what_registering_refuses(hub: Hub):
