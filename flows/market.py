@@ -31,6 +31,7 @@ from missiondesk.refresh.settings import RefreshSettings
 from missiondesk.refresh.steps import STEPS, Step
 from missiondesk.store.market.gaps import GapStatus
 from missiondesk.store.market.series import Series, keep_series
+from models.account import Account
 from models.errors import MissiondeskError
 from tasks.arguments import untouched
 from tasks.market import calculate_step, expire_others, fetch_symbol, show_refresh
@@ -138,10 +139,10 @@ def _limited_step(step: Step, now: datetime, give_up_at: float) -> Report:
 def _step(step: Step, now: datetime) -> Report:
     desk = desk_of_this_process()
     settings = RefreshSettings.load(desk.settings.home)
-    exchange = settings.exchange or desk.default_exchange
-    series = keep_series(desk.engine, exchange, settings.symbols, settings.intervals)
+    account = desk.accounts.get(settings.account) if settings.account else Account(name="market data")
+    series = keep_series(desk.engine, desk.exchange_of(account), settings.symbols, settings.intervals)
     if step is Step.OHLC:
-        return _fetch(series, now, settings)
+        return _fetch(account, series, now, settings)
     calculated = calculate_step(untouched(desk), step, untouched(series), untouched(settings))
     report: Report = {"series": calculated.series, "inserted": calculated.inserted}
     if step is not Step.SIGNALS:
@@ -153,7 +154,7 @@ def _step(step: Step, now: datetime) -> Report:
     }
 
 
-def _fetch(series: list[Series], now: datetime, settings: RefreshSettings) -> Report:
+def _fetch(account: Account, series: list[Series], now: datetime, settings: RefreshSettings) -> Report:
     """Every symbol is tried, whatever happened to the one before. Raises RefreshFailed with what failed."""
     desk = desk_of_this_process()
     fetched: list[Fetched] = []
@@ -162,7 +163,14 @@ def _fetch(series: list[Series], now: datetime, settings: RefreshSettings) -> Re
         of_symbol = [each for each in series if each.symbol == symbol]
         try:
             fetched.append(
-                fetch_symbol(untouched(desk), symbol, untouched(of_symbol), now, untouched(settings))
+                fetch_symbol(
+                    untouched(desk),
+                    untouched(account),
+                    symbol,
+                    untouched(of_symbol),
+                    now,
+                    untouched(settings),
+                )
             )
         except MissiondeskError as error:
             failures.append(f"{symbol}: {error}")

@@ -77,6 +77,13 @@ class Desk:
         """The public side of an exchange, opened once; its requests keep the desk's pace."""
         return self._public(exchange)
 
+    def market_of(self, account: Account) -> MarketData:
+        """The public side of an account's exchange, asked with the account's keys where it names any."""
+        exchange = self.exchange_of(account)
+        if not account.credentials:
+            return self._public(exchange)
+        return self._paced(self._private(account.name, exchange, account.credentials))
+
     @property
     def default_exchange(self) -> str:
         """Where an account without an exchange of its own trades, and what market data is of."""
@@ -108,8 +115,10 @@ class Desk:
         return PaperExchange(self.engine, account, self._public(self.exchange_of(account)), utc_now)
 
     def _open_public(self, exchange: str) -> MarketData:
-        market = open_exchange(exchange, self.settings)
-        return market if exchange == ExchangeChoice.SANDBOX else PacedMarket(market, self.engine)
+        return self._paced(open_exchange(exchange, self.settings))
+
+    def _paced(self, market: MarketData) -> MarketData:
+        return market if market.name == ExchangeChoice.SANDBOX else PacedMarket(market, self.engine)
 
     def _open_private(self, account: str, exchange: str, credentials: str | None) -> Exchange:
         keys = self._credentials_of(Account(name=account, exchange=exchange, credentials=credentials))

@@ -18,6 +18,7 @@ from missiondesk.refresh.settings import RefreshSettings
 from missiondesk.refresh.steps import Step
 from missiondesk.store.market.series import Series
 from missiondesk.store.market.signals import expire_signals
+from models.account import Account
 from models.errors import RetryLater
 
 BACKOFF_SECONDS: Final = [2.0, 10.0, 30.0]
@@ -45,10 +46,15 @@ _OPTIONS: Final[dict[str, Any]] = {
 
 @task(task_run_name="fetch {symbol}", **_OPTIONS)
 def fetch_symbol(
-    desk: Desk, symbol: str, series: Sequence[Series], now: datetime, settings: RefreshSettings
+    desk: Desk,
+    account: Account,
+    symbol: str,
+    series: Sequence[Series],
+    now: datetime,
+    settings: RefreshSettings,
 ) -> Fetched:
-    """The new closed candles of one symbol in all intervals."""
-    return fetch_market(desk.engine, desk.market(series[0].exchange), series, now, settings)
+    """The new closed candles of one symbol in all intervals, from the account's exchange."""
+    return fetch_market(desk.engine, desk.market_of(account), series, now, settings)
 
 
 @task(task_run_name="{step}", **_OPTIONS)

@@ -1,5 +1,6 @@
 """What is refreshed, and by which thresholds: defaults, `market.toml` in the desk's home, the environment.
 
+account = "mine"
 symbols = ["BTC/USD", "ETH/USD"]
 intervals = ["1h", "1d"]
 [regime]
@@ -41,6 +42,7 @@ SYMBOLS: Final = (
     "ETH/BTC",
 )
 INTERVALS: Final = ("1h", "4h", "1d", "1w")
+_ACCOUNT: Final = "MISSIONDESK_MARKET_ACCOUNT"
 _LISTS: Final = {"MISSIONDESK_SYMBOLS": "symbols", "MISSIONDESK_INTERVALS": "intervals"}
 
 
@@ -68,8 +70,10 @@ def _known_thresholds(rules: type[RegimeSettings] | type[SignalSettings]) -> Cal
 
 
 class RefreshSettings(BaseModel):
-    """Frozen. `exchange` None is the desk's.
+    """Frozen.
 
+    account: whose exchange is asked, with that account's keys where it names any; None: the desk's exchange,
+    without keys.
     first_candles: how many are asked for of a series that has none. looked_at_again: closed candles that are
     fetched once more with the new ones, so that corrections are seen. trade_pages: answers of public trades
     that one refresh may ask for to fill the gaps of one series.
@@ -77,7 +81,7 @@ class RefreshSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    exchange: str | None = None
+    account: str | None = None
     symbols: Annotated[tuple[str, ...], AfterValidator(_unique)] = Field(default=SYMBOLS, min_length=1)
     intervals: Annotated[tuple[str, ...], AfterValidator(_known_intervals)] = Field(
         default=INTERVALS, min_length=1
@@ -98,6 +102,8 @@ class RefreshSettings(BaseModel):
                 given = tomllib.loads(path.read_text())
         except tomllib.TOMLDecodeError as error:
             raise InvalidSetting(f"{path}: expected TOML, got an error: {error}") from None
+        if environ.get(_ACCOUNT):
+            given["account"] = environ[_ACCOUNT]
         for name, field in _LISTS.items():
             if environ.get(name):
                 given[field] = [word.strip() for word in environ[name].split(",") if word.strip()]
@@ -105,7 +111,7 @@ class RefreshSettings(BaseModel):
             return cls.model_validate(given)
         except ValidationError as error:
             problems = "\n".join(f"{name}: {problem}" for name, problem in problems_of(error))
-            raise InvalidSetting(f"{path} and {', '.join(_LISTS)}:\n{problems}") from None
+            raise InvalidSetting(f"{path} and {', '.join([_ACCOUNT, *_LISTS])}:\n{problems}") from None
 
 
 def fingerprint(rules: RegimeSettings | SignalSettings) -> str:

@@ -25,26 +25,34 @@ from prefect.client.schemas.filters import (
 )
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.flows import load_flow_from_entrypoint
+from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
+from blocks.exchange_account import ExchangeAccount
 from deployments.market import MARKET_FLOWS, QUEUES
 from deployments.sync import sync
 from flows.desk import desk_of_this_process
 from flows.market import fetch_ohlc_data, update_all
 from flows.market_runs import FLOWS, STARTED, start_update, update_status
+from missiondesk.desk import Desk
+from missiondesk.exchanges.credentials import Credentials
+from missiondesk.exchanges.sandbox.address import SANDBOX_KEY, SANDBOX_SECRET
 from missiondesk.exchanges.sandbox.faults import Answer, Fault
 from missiondesk.exchanges.sandbox.server import SandboxServer
 from missiondesk.market.candles import to_datetime
 from missiondesk.refresh.calculation import calculate
 from missiondesk.refresh.order import RefreshFailed, hour_of, wait_for_predecessor, work_seconds
+from missiondesk.refresh.pace import PacedMarket
 from missiondesk.refresh.settings import RefreshSettings
 from missiondesk.refresh.steps import STEPS, Step
+from missiondesk.settings import Settings
 from missiondesk.store.administration import drop_database
 from missiondesk.store.database import connect, transaction
 from missiondesk.store.embedded import EmbeddedPostgres
 from missiondesk.store.market.candles import read_candles, write_candles
 from missiondesk.store.market.ledger import Standing, begin_step, end_step, sign_of_life, standing
 from missiondesk.store.market.series import find_series, keep_series
+from models.account import Account
 from models.errors import UnknownName
 from tasks.market import calculate_step, fetch_symbol
 from tests.conftest import TEMPLATE
@@ -283,6 +291,70 @@ def test_connection_trouble_is_tried_again(
     assert state.is_completed(), state.message
     assert state.result()["ohlc"]["inserted"] > 700
     wait_until_tried("fetch SOL/USD", 4)
+
+
+def account_row(engine: Engine, name: str, credentials: str | None) -> None:
+    with engine.connect() as connection:
+        connection.execute(
+            text("INSERT INTO account (name, exchange, credentials) VALUES (:name, 'sandbox', :credentials)"),
+            {"name": name, "credentials": credentials},
+        )
+
+
+@pytest.mark.prefect
+def test_the_account_of_the_settings_says_which_exchange_is_asked_and_with_which_keys(
+    desk: Engine, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, prefect_api: str
+) -> None:
+    monkeypatch.setenv("MISSIONDESK_EXCHANGE", "kraken")
+    monkeypatch.setenv("MISSIONDESK_MARKET_ACCOUNT", "reader")
+    monkeypatch.setenv("MISSIONDESK_SYMBOLS", "LTC/USD")
+    desk_of_this_process.cache_clear()
+    account_row(desk, "reader", "reader-keys")
+    ExchangeAccount(key=SANDBOX_KEY, secret=SANDBOX_SECRET).save("reader-keys", overwrite=True)
+    state = fetch_ohlc_data(clock.now, return_state=True)
+    assert state.is_completed(), state.message
+    found = find_series(desk)
+    assert {each.exchange for each in found} == {"sandbox"}
+    account = desk_of_this_process().accounts.get("reader")
+    # Only a client that has the block's keys is shown balances.
+    assert desk_of_this_process().market_of(account).balances()
+
+
+@pytest.mark.prefect
+def test_an_account_without_keys_is_asked_without_any(
+    desk: Engine, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MISSIONDESK_MARKET_ACCOUNT", "reader")
+    account_row(desk, "reader", None)
+    desk_of = desk_of_this_process()
+    assert desk_of.market_of(desk_of.accounts.get("reader")) is desk_of.market("sandbox")
+    monkeypatch.setenv("MISSIONDESK_MARKET_ACCOUNT", "nobody")
+    state = fetch_ohlc_data(clock.now, return_state=True)
+    assert state.message == "ohlc failed: unknown account 'nobody'; existing: paper, reader"
+
+
+def test_requests_with_keys_keep_the_pace_of_those_without(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = Credentials(key=SecretStr(SANDBOX_KEY), secret=SecretStr(SANDBOX_SECRET))
+    with_keys = Desk(Settings.load({"MISSIONDESK_DATABASE_URL": database_url}), lambda account: keys)
+    account = Account(name="reader", exchange="kraken", credentials="reader-keys")
+    market = with_keys.market_of(account)
+    assert isinstance(market, PacedMarket) and isinstance(with_keys.market("kraken"), PacedMarket)
+    assert market.name == with_keys.market("kraken").name
+
+
+@pytest.mark.prefect
+def test_what_would_fail_again_is_tried_once(
+    desk: Engine, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MISSIONDESK_SYMBOLS", "XRP/USD")
+    monkeypatch.setenv("MISSIONDESK_MARKET_ACCOUNT", "reader")
+    account_row(desk, "reader", "a-block-that-is-not-there")
+    state = fetch_ohlc_data(clock.now, return_state=True)
+    assert state.is_failed()
+    assert "takes its keys from the block 'a-block-that-is-not-there', which does not exist" in state.message
+    wait_until_tried("fetch XRP/USD", 1)
 
 
 @pytest.mark.prefect

@@ -17,18 +17,21 @@ def test_the_defaults(tmp_path: Path) -> None:
     assert settings.symbols[0] == "BTC/USD" and len(settings.symbols) == 9 and "ETH/BTC" in settings.symbols
     assert settings.intervals == ("1h", "4h", "1d", "1w")
     assert settings.signals == SignalSettings()
+    assert settings.account is None
 
 
 def test_the_file_and_the_environment_over_it(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(
-        'symbols = ["BTC/USD"]\nintervals = ["1d", "1h", "1h"]\n[regime]\ntrending_above_adx = 27\n'
+        'account = "mine"\nsymbols = ["BTC/USD"]\nintervals = ["1d", "1h", "1h"]\n[regime]\ntrending_above_adx = 27\n'
         '[signals]\nhold_below = 35\nbuy_rsi = [{when = "above", limit = 90, points = -50}]\n'
     )
     settings = RefreshSettings.load(tmp_path, {"MISSIONDESK_SYMBOLS": "ETH/USD, SOL/USD,ETH/USD"})
+    assert settings.account == "mine"
     assert settings.symbols == ("ETH/USD", "SOL/USD")
     assert settings.intervals == ("1h", "1d")
     assert settings.regime == RegimeSettings(trending_above_adx=27)
     assert settings.signals == SignalSettings(hold_below=35, buy_rsi=(Line("above", 90, -50),))
+    assert RefreshSettings.load(tmp_path, {"MISSIONDESK_MARKET_ACCOUNT": "other"}).account == "other"
 
 
 @pytest.mark.parametrize(
