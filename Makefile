@@ -27,9 +27,9 @@ check: lint test  ## everything
 bench: $(READY)  ## print figures and write them to benchmarks/latest.json
 	$(BIN)/python -m benchmarks $(ARGS)
 
-N ?= 50
+N ?= 200
 SEED ?= 1
-chaos: $(READY)  ## kill -9 at N random points; SEED chooses them
+chaos: $(READY)  ## N trade Tasks while everything they need is killed; SEED chooses what and when
 	CHAOS_COUNT=$(N) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest tests/faults --timeout 7200 $(ARGS)
 
 soak: $(READY)  ## a year of recorded market data, hour by hour

@@ -255,7 +255,7 @@ class CcxtExchange:
 
     def _order_of(self, raw: Mapping[str, Any]) -> ExchangeOrder:
         instrument = self._instrument(raw["symbol"])
-        return values.order_of(raw, instrument.base, instrument.quote)
+        return values.order_of(raw, instrument.base, instrument.quote, self._venue.cost_key)
 
     def _fetch(
         self, exchange_order_id: str, symbol: str, parameters: Mapping[str, Any] | None = None

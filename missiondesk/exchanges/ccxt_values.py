@@ -115,8 +115,11 @@ def position_of(raw: Raw) -> Position | None:
     )
 
 
-def order_of(raw: Raw, base: str, quote: str) -> ExchangeOrder:
-    """Fee in quote units: one paid in base is valued at the average price, one in a third currency at 0."""
+def order_of(raw: Raw, base: str, quote: str, cost_key: str | None = None) -> ExchangeOrder:
+    """Fee in quote units: one paid in base is valued at the average price, one in a third currency at 0.
+
+    cost_key: see Venue.
+    """
     filled = _number(raw.get("filled")) or _ZERO
     average = (_number(raw.get("average")) or None) if filled else None
     type_ = _type(raw)
@@ -131,7 +134,7 @@ def order_of(raw: Raw, base: str, quote: str) -> ExchangeOrder:
         status=_STATUSES[raw["status"]],
         price=(_number(raw.get("price")) or None) if type_ == "limit" else None,
         average=average,
-        cost=(_number(raw.get("cost")) or _ZERO) if filled else _ZERO,
+        cost=_cost(raw, filled, average, cost_key) if filled else _ZERO,
         fee=sum((_fee(fee, base, quote, average) for fee in _fees(raw)), _ZERO),
         at=_instant(raw),
     )
@@ -139,6 +142,17 @@ def order_of(raw: Raw, base: str, quote: str) -> ExchangeOrder:
 
 def _type(raw: Raw) -> OrderType:
     return "market" if raw["type"] == "market" else "limit"
+
+
+def _cost(raw: Raw, filled: Decimal, average: Decimal | None, cost_key: str | None) -> Decimal:
+    """What the venue says, unless it cut more off than the rounding of the average explains."""
+    computed = _number(raw.get("cost")) or _ZERO
+    told = _number(raw["info"].get(cost_key)) if cost_key is not None else None
+    if told is None or average is None:
+        return computed
+    exponent = average.as_tuple().exponent
+    assert isinstance(exponent, int), "a price is finite"
+    return told if abs(told - computed) <= filled * Decimal(1).scaleb(exponent) else computed
 
 
 def _fees(raw: Raw) -> Sequence[Raw]:

@@ -22,6 +22,8 @@ class Venue:
     offset_parameter: for venues that page their lists; others show the newest `page` entries and no more.
     candle_page: candles of one answer, None where every answer is the newest ones the venue has at all.
     finds_by_client_order_id: whether one order can be asked for by its client order id.
+    cost_key: what the venue itself calls the cost of an order's fills, where ccxt works it out from an average
+    price that the venue has rounded.
     inverse_unit: of what ccxt counts in the size of an inverse contract, in quote units.
     client_options: of the ccxt client.
     wrong_keys, undecided: texts of refusals that ccxt does not recognise as wrong keys, or as leaving open
@@ -38,6 +40,7 @@ class Venue:
     page: int = 100
     candle_page: int | None = 500
     finds_by_client_order_id: bool = False
+    cost_key: str | None = None
     inverse_unit: Decimal = Decimal(1)
     client_options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     wrong_keys: tuple[str, ...] = ()
@@ -61,6 +64,7 @@ _VENUES: Final = (
         ),
         offset_parameter="ofs",
         candle_page=None,
+        cost_key="cost",
         wrong_keys=("EAPI:Invalid signature", "EAuth:Account"),
         undecided=("EService:Deadline elapsed",),
     ),

@@ -21,8 +21,11 @@ class LeaseKeeper:
     A lost lease is not announced: every write of the tick checks the holder by itself.
     """
 
-    def __init__(self, walks: Walks, missionary_id: MissionaryId, holder: str) -> None:
+    def __init__(
+        self, walks: Walks, missionary_id: MissionaryId, holder: str, seconds: float = LEASE_SECONDS
+    ) -> None:
         self._walks, self._missionary_id, self._holder = walks, missionary_id, holder
+        self._seconds = seconds
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
@@ -34,12 +37,12 @@ class LeaseKeeper:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._done.set()
-        self._thread.join(timeout=LEASE_SECONDS)
+        self._thread.join(timeout=self._seconds)
 
     def _keep(self) -> None:
-        while not self._done.wait(LEASE_SECONDS / 3):
+        while not self._done.wait(self._seconds / 3):
             try:
-                self._walks.renew(self._missionary_id, self._holder, LEASE_SECONDS)
+                self._walks.renew(self._missionary_id, self._holder, self._seconds)
             except LeaseLost:
                 return
             except MissiondeskError as error:

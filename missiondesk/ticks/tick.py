@@ -48,18 +48,20 @@ def run_tick(
     *,
     started: Callable[[TickStart], None] = lambda start: None,
     clock: Callable[[], datetime] = utc_now,
+    lease_seconds: float = LEASE_SECONDS,
 ) -> TickOutcome:
-    """Walk one tick. `started` is told what was read once the lease is held.
+    """Walk one tick. `started` is told what was read once the lease is held; while the tick lives, its lease
+    is renewed, and `lease_seconds` after its death another tick may take the Missionary over.
 
     Raises UnknownName for a Mission that does not exist and InvalidRow for rows that are not valid;
     everything else that can go wrong inside is an outcome.
     """
-    start = _take_lease(desk, mission, run, clock)
+    start = _take_lease(desk, mission, run, clock, lease_seconds)
     if isinstance(start, TickOutcome):
         return start
     assert start.missionary is not None
     missionary = start.missionary
-    with LeaseKeeper(desk.walks, missionary.id, run.flow_run_id):
+    with LeaseKeeper(desk.walks, missionary.id, run.flow_run_id, lease_seconds):
         try:
             started(start)
             return _expired(desk, start, run, clock()) or _walk(
@@ -74,11 +76,11 @@ def run_tick(
 
 
 def _take_lease(
-    desk: Desk, mission: str | int, run: Run, clock: Callable[[], datetime]
+    desk: Desk, mission: str | int, run: Run, clock: Callable[[], datetime], lease_seconds: float
 ) -> TickStart | TickOutcome:
     waited_since = clock()
     while True:
-        start = desk.walks.begin(mission, run.flow_run_id, LEASE_SECONDS)
+        start = desk.walks.begin(mission, run.flow_run_id, lease_seconds)
         if not start.mission.enabled:
             return _outcome(start, "Disabled", f"{start.mission.name} is disabled; nothing was changed")
         assert start.missionary is not None

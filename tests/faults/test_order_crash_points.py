@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -30,6 +29,7 @@ from models.account import Mode
 from models.errors import DatabaseUnreachable, ExchangeUnreachable, LeaseLost
 from models.market import Side
 from models.order import ExchangeOrder, OrderType
+from tests.faults.chaos import KILLS
 from tests.little_venue import BITCOIN, Fault, LittleVenue
 from tests.order_desk import HOLDER, OrderDesk, at_place, little_desk
 
@@ -287,7 +287,7 @@ def test_any_sequence_of_crashes_faults_and_stolen_leases(desk: OrderDesk, tmp_p
     run_state_machine_as_test(
         Here,
         settings=settings(
-            max_examples=int(os.environ.get("CHAOS_COUNT", "5")) * 8,
+            max_examples=KILLS * 8,
             stateful_step_count=20,
             deadline=None,
             suppress_health_check=list(HealthCheck),

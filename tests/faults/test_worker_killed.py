@@ -1,7 +1,4 @@
-"""kill -9 of the worker at random points of ticks that trade live on the sandbox.
-
-CHAOS_COUNT kills (5 in the test run), at instants drawn from CHAOS_SEED.
-"""
+"""kill -9 of a desk's worker, at drawn instants of Prefect runs that trade live on the sandbox."""
 
 from __future__ import annotations
 
@@ -26,13 +23,12 @@ from console.desk.ports import free_port
 from missiondesk.exchanges.sandbox.address import SANDBOX_KEY, SANDBOX_SECRET
 from missiondesk.store.administration import session
 from tests.acceptance.running_desk import RunningDesk, wait_for
+from tests.faults.chaos import KILLS, SEED
 
 pytestmark = [pytest.mark.desk, pytest.mark.timeout(7200)]
 
 MISSIONS = 4
 AMOUNT = Decimal("0.01")
-KILLS = int(os.environ.get("CHAOS_COUNT", "5"))
-SEED = int(os.environ.get("CHAOS_SEED", "1"))
 
 
 class Trading:
