@@ -229,11 +229,10 @@ def sandbox(arguments: tuple[str, ...]) -> None:
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def market(arguments: tuple[str, ...]) -> None:
-    """Watch, stream or replay the prices of markets."""
-    settings = _join_desk()
+    """Watch, stream, trade on, or replay the prices of markets."""
     from console.verbs.market import market as market_command
 
-    market_command.main(list(arguments), prog_name="missiondesk market", standalone_mode=False, obj=settings)
+    market_command.main(list(arguments), prog_name="missiondesk market", standalone_mode=False)
 
 
 @cli.group(cls=_ComponentCommands)

@@ -15,6 +15,7 @@ from missiondesk.exchanges.paper import PaperExchange
 from missiondesk.exchanges.port import Exchange, MarketData, Trading
 from missiondesk.orders.gateway import OrderGateway, utc_now
 from missiondesk.orders.killswitch import KillSwitch
+from missiondesk.orders.strategy import StrategyGateway
 from missiondesk.refresh.pace import PacedMarket
 from missiondesk.refresh.stored_markets import StoredMarkets
 from missiondesk.settings import ExchangeChoice, Settings
@@ -100,6 +101,10 @@ class Desk:
     def gateway(self, holder: str) -> OrderGateway:
         """The order gateway of the tick that is flow run `holder`."""
         return OrderGateway(self.engine, self._trading, self._public, holder)
+
+    def strategy_gateway(self, run_id: int, mode: Mode) -> StrategyGateway:
+        """The order gateway of a strategy's run."""
+        return StrategyGateway(self.engine, self._trading, self._public, run_id, mode)
 
     @property
     def kill_switch(self) -> KillSwitch:

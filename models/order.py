@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -61,6 +61,8 @@ class Order(BaseModel):
     role: Role | None = None
     task_index: int | None = None
     leaf: str = ""
+    strategy_run_id: int | None = None
+    sequence: int | None = None
     attempt: int = 0
     account: str
     exchange: str
@@ -105,25 +107,54 @@ class LeafKey:
     task_index: int | None
     leaf: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.missionary_id}|{self.role}|{self.task_index}|{self.leaf}"
 
-def client_order_id(installation: UUID, key: LeafKey, attempt: int) -> str:
+    @property
+    def columns(self) -> Mapping[str, Any]:
+        """Of the rows of this place's orders."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class StrategyKey:
+    """The place of a strategy's order: the how manieth one its run sends, and to which market."""
+
+    run_id: int
+    sequence: int
+    exchange: str
+    symbol: str
+
+    def __str__(self) -> str:
+        return f"strategy|{self.run_id}|{self.exchange}:{self.symbol}|{self.sequence}"
+
+    @property
+    def columns(self) -> Mapping[str, Any]:
+        """Of the rows of this place's orders, beside the market."""
+        return {"strategy_run_id": self.run_id, "sequence": self.sequence}
+
+
+PlaceKey = LeafKey | StrategyKey
+
+
+def client_order_id(installation: UUID, key: PlaceKey, attempt: int) -> str:
     """32 hex digits, a UUIDv5 (RFC 9562) over installation, place and attempt: the same call, the same id."""
-    name = f"{key.missionary_id}|{key.role}|{key.task_index}|{key.leaf}|{attempt}"
-    return uuid5(installation, name).hex
+    return uuid5(installation, f"{key}|{attempt}").hex
 
 
 @dataclass(frozen=True)
 class TradeRequest:
     """What a trade template asks the order gateway for; the same request is made at every tick.
 
+    A strategy's request is of no Mission and no Task.
     amount is in `unit`: base units, quote units, contracts, or percent (0 < x ≤ 100) of what is free
     (of the position when `reduce_only`). `price` None means a market order. After `timeout_seconds` an open
     order is cancelled and the remainder tried again. `reduce_only` orders only make a position smaller.
     """
 
-    key: LeafKey
-    mission_id: int
-    task_id: int
+    key: PlaceKey
+    mission_id: int | None
+    task_id: int | None
     account: str
     mode: Mode
     exchange: str

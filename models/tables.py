@@ -192,6 +192,8 @@ trade_order = Table(
     Column("role", Text),
     Column("task_index", Integer),
     _text("leaf"),
+    Column("strategy_run_id", BigInteger),
+    Column("sequence", Integer),
     Column("attempt", Integer, nullable=False, server_default=text("0")),
     Column("account", Text, nullable=False),
     Column("exchange", Text, nullable=False),
@@ -217,6 +219,15 @@ trade_order = Table(
         "status IN ('intent','sent','open','filled','cancelled','denied','rejected','unknown')", name="status"
     ),
     Index("ix_trade_order_leaf", "missionary_id", "role", "task_index", "leaf"),
+    # Of two processes that take themselves for the same run, one writes its next order.
+    Index(
+        "ix_trade_order_strategy",
+        "strategy_run_id",
+        "sequence",
+        "attempt",
+        unique=True,
+        postgresql_where=text("strategy_run_id IS NOT NULL"),
+    ),
     Index(
         "ix_trade_order_unsettled",
         "account",

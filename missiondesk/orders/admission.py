@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from models.account import Account
-from models.order import TradeRequest
+from models.order import LeafKey, TradeRequest
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,8 @@ def refusal(request: TradeRequest, standing: Standing) -> str | None:
         return f"account {name} is not armed for live orders; arm it with: missiondesk arm {name}"
     if account.exchange and account.exchange != request.exchange:
         return f"account {account.name} trades at {account.exchange}, not at {request.exchange}"
+    if not isinstance(request.key, LeafKey):
+        return None
     if mission is None:
         return f"mission {request.mission_id} or its missionary {request.key.missionary_id} no longer exists"
     if not mission.enabled:

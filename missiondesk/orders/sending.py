@@ -27,7 +27,14 @@ from models.errors import (
     VenueClosed,
 )
 from models.market import Instrument
-from models.order import ExchangeOrder, Order, OrderStatus, TradeRequest, client_order_id
+from models.order import (
+    ExchangeOrder,
+    Order,
+    OrderStatus,
+    StrategyKey,
+    TradeRequest,
+    client_order_id,
+)
 
 log = logging.getLogger(__name__)
 
@@ -81,11 +88,10 @@ class Sender:
 
     def _snapshot(self, ledger: Ledger, request: TradeRequest, standing: Standing, now: datetime) -> Snapshot:
         account, mode, reduces = request.account, request.mode, request.reduce_only
-        market = (request.mission_id, request.exchange, request.symbol)
         return Snapshot(
             standing=standing,
             orders_last_minute=ledger.sent_since(account, mode, now - _MINUTE),
-            chain=ledger.chain_book(account, mode, *market) if request.reduce_only else (),
+            chain=_chain(ledger, request) if reduces else (),
             book=ledger.book(account, mode) if weighs_book(standing.account) and not reduces else (),
             now=now,
         )
@@ -147,8 +153,16 @@ class Sender:
     def _held(self, standing: Standing, request: TradeRequest) -> Standing:
         mission = standing.mission
         if mission is not None and mission.open and not mission.leased:
-            raise LeaseLost(f"another tick holds missionary {request.key.missionary_id} now")
+            raise LeaseLost(f"another tick holds the missionary of mission {request.mission_id} now")
         return standing
+
+
+def _chain(ledger: Ledger, request: TradeRequest) -> list[Order]:
+    """What a reducing request may reduce: the orders of its chain of Missions, or of its strategy's run."""
+    place, market = (request.account, request.mode), (request.exchange, request.symbol)
+    if isinstance(request.key, StrategyKey):
+        return ledger.run_book(*place, request.key.run_id, *market)
+    return [] if request.mission_id is None else ledger.chain_book(*place, request.mission_id, *market)
 
 
 def _row(
@@ -166,11 +180,8 @@ def _row(
     return Order(
         client_order_id=client_order_id(installation, request.key, send.attempt),
         mission_id=request.mission_id,
-        missionary_id=request.key.missionary_id,
         task_id=request.task_id,
-        role=request.key.role,
-        task_index=request.key.task_index,
-        leaf=request.key.leaf,
+        **request.key.columns,
         attempt=send.attempt,
         account=request.account,
         exchange=request.exchange,

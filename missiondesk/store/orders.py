@@ -31,7 +31,7 @@ from missiondesk.store.database import transaction
 from models import tables
 from models.account import Account, Mode
 from models.errors import UnknownName
-from models.order import LeafKey, Order, OrderStatus, TradeRequest
+from models.order import LeafKey, Order, OrderStatus, PlaceKey, StrategyKey, TradeRequest
 
 _order, _account, _desk = tables.trade_order, tables.account, tables.desk
 _mission, _missionary = tables.mission, tables.missionary
@@ -45,18 +45,9 @@ class TradeOrders:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def attempts(self, key: LeafKey) -> list[Order]:
+    def attempts(self, key: PlaceKey) -> list[Order]:
         """Every order of one place, the first attempt first."""
-        return self._read(
-            select(_order)
-            .where(
-                _order.c.missionary_id == key.missionary_id,
-                _order.c.role == key.role,
-                _order.c.task_index.is_not_distinct_from(key.task_index),
-                _order.c.leaf == key.leaf,
-            )
-            .order_by(_order.c.attempt)
-        )
+        return self._read(select(_order).where(*_at(key)).order_by(_order.c.attempt))
 
     def get(self, client_order_id: str) -> Order:
         return self._read(select(_order).where(_order.c.client_order_id == client_order_id))[0]
@@ -67,6 +58,11 @@ class TradeOrders:
         if missionary_id is not None:
             query = query.where(_order.c.missionary_id == missionary_id)
         return self._read(query)
+
+    def of_run(self, run_id: int) -> list[Order]:
+        """Every order of a strategy's run, oldest first."""
+        of_run = _order.c.strategy_run_id == run_id
+        return self._read(select(_order).where(of_run).order_by(_order.c.sequence, _order.c.attempt))
 
     def book(self, account: str, mode: Mode) -> list[Order]:
         """The account's orders that rest or have filled, oldest first."""
@@ -191,6 +187,15 @@ class Ledger:
     ) -> list[Order]:
         return _orders(self._connection, _chain_book(account, mode, mission_id, exchange, symbol))
 
+    def run_book(self, account: str, mode: Mode, run_id: int, exchange: str, symbol: str) -> list[Order]:
+        """The same for one market and the run of a strategy."""
+        return _orders(
+            self._connection,
+            _book(account, mode).where(
+                _order.c.strategy_run_id == run_id, _order.c.exchange == exchange, _order.c.symbol == symbol
+            ),
+        )
+
     def sent_since(self, account: str, mode: Mode, since: datetime) -> int:
         """How many orders went out or are about to."""
         return self._connection.execute(
@@ -249,15 +254,25 @@ def _chain_book(account: str, mode: Mode, mission_id: int, exchange: str, symbol
     )
 
 
+def _at(key: PlaceKey) -> tuple[ColumnElement[bool], ...]:
+    if isinstance(key, StrategyKey):
+        return _order.c.strategy_run_id == key.run_id, _order.c.sequence == key.sequence
+    return (
+        _order.c.missionary_id == key.missionary_id,
+        _order.c.role == key.role,
+        _order.c.task_index.is_not_distinct_from(key.task_index),
+        _order.c.leaf == key.leaf,
+    )
+
+
 def _leased(holder: str) -> ColumnElement[bool]:
     """Leases run on the database's clock, which is the same for all hosts."""
     return and_(_missionary.c.holder == holder, _missionary.c.lease_expires_at > func.clock_timestamp())
 
 
 def _standing(connection: Connection, request: TradeRequest, holder: str) -> Standing:
-    missionary = and_(
-        _missionary.c.id == request.key.missionary_id, _missionary.c.mission_id == request.mission_id
-    )
+    missionary_id = request.key.missionary_id if isinstance(request.key, LeafKey) else None
+    missionary = and_(_missionary.c.id == missionary_id, _missionary.c.mission_id == request.mission_id)
     row = (
         connection.execute(
             select(

@@ -11,16 +11,16 @@ from typing import Final
 
 
 class Call(StrEnum):
-    """What a venue was asked to do."""
+    """What a venue was asked to do. ORDER: to buy or to sell."""
 
-    BUY = "buy"
+    ORDER = "order"
     CANCEL = "cancel"
     DEPTH = "depth"
 
 
 SLOW: Final[Mapping[Call, timedelta]] = MappingProxyType(
     {
-        Call.BUY: timedelta(seconds=10),
+        Call.ORDER: timedelta(seconds=10),
         Call.CANCEL: timedelta(seconds=20),
         Call.DEPTH: timedelta(seconds=10),
     }

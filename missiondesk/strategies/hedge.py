@@ -1,15 +1,16 @@
-"""Index futures against spot: open and close by the premium, hedge what was filled, stop after errors."""
+"""A future or another index against spot: open and close by its premium."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
-from enum import Enum, auto
-from typing import Final
 
-MOST_TAKER_ERRORS: Final = 5
-
-_ZERO: Final = Decimal(0)
+from missiondesk.feeds.board import Board, Place
+from missiondesk.strategies.report import Kind, Report
+from missiondesk.strategies.rules import Held, Move, Step
+from models.errors import DataStale
 
 
 def premium(index: Decimal, spot_bid: Decimal, spot_ask: Decimal) -> Decimal:
@@ -18,14 +19,6 @@ def premium(index: Decimal, spot_bid: Decimal, spot_ask: Decimal) -> Decimal:
         raise ValueError(f"expected prices above 0, got {index}, {spot_bid} and {spot_ask}")
     middle = (spot_bid + spot_ask) / 2
     return (index - middle) / middle
-
-
-class Step(Enum):
-    """What the premium asks for."""
-
-    OPEN = auto()
-    CLOSE = auto()
-    STAY = auto()
 
 
 @dataclass(frozen=True)
@@ -41,48 +34,49 @@ class HedgeTriggers:
 
 
 @dataclass(frozen=True)
-class Hedge:
-    """maker_filled, hedged: of base; what the maker's side has filled, and what of that is covered.
+class _Prices:
+    index_bid: Decimal
+    index_ask: Decimal
+    premium: Decimal
 
-    taker_errors: in a row.
+
+class HedgeRules:
+    """Sells the index as a maker when it is dear against spot, and buys it back as one when it no longer is.
+
+    The index is the middle of its own market. Whatever is filled there, is covered on the spot market.
     """
 
-    maker_filled: Decimal = _ZERO
-    hedged: Decimal = _ZERO
-    taker_errors: int = 0
+    def __init__(self, index: Place, spot: Place, triggers: HedgeTriggers) -> None:
+        self._index, self._spot = index, spot
+        self._triggers = triggers
+        self._said: Decimal | str | None = None
 
-    @property
-    def stopped(self) -> bool:
-        """Whether the taker's side failed so often that a person has to look."""
-        return self.taker_errors >= MOST_TAKER_ERRORS
+    def news(self, board: Board, now: datetime) -> Sequence[Report]:
+        try:
+            found: Decimal | str = self._prices(board, now).premium
+        except DataStale as stale:
+            found = str(stale)
+        if found == self._said:
+            return []
+        self._said = found
+        if isinstance(found, str):
+            return [Report(now, Kind.SKIPPED, found)]
+        return [Report(now, Kind.PREMIUM, f"{found:.8f}")]
 
-    def step(self, premium: Decimal, triggers: HedgeTriggers) -> Step:
-        if self.stopped:
-            return Step.STAY
-        if self.maker_filled == 0 and premium >= triggers.open_at:
-            return Step.OPEN
-        if self.maker_filled > 0 and premium <= triggers.close_at:
-            return Step.CLOSE
-        return Step.STAY
+    def move(self, board: Board, held: Held, now: datetime) -> Move | None:
+        try:
+            prices = self._prices(board, now)
+        except DataStale:
+            return None
+        reason = f"premium {prices.premium:.8f}"
+        if held.lead.amount == 0 and prices.premium >= self._triggers.open_at:
+            return Move(Step.OPEN, "sell", prices.index_ask, reason)
+        if held.lead.amount != 0 and prices.premium <= self._triggers.close_at:
+            return Move(Step.CLOSE, "buy", prices.index_bid, reason)
+        return None
 
-    def to_hedge(self, lot: Decimal) -> Decimal:
-        """What the taker's side is to trade now: whole lots of what is filled and not covered; 0 for nothing.
-
-        Negative while closing, when less is filled than is covered.
-        """
-        if self.stopped:
-            return _ZERO
-        open_amount = self.maker_filled - self.hedged
-        lots = abs(open_amount) // lot
-        return (lots * lot).copy_sign(open_amount) if lots else _ZERO
-
-    def maker_has(self, filled: Decimal) -> Hedge:
-        """After a fill of the maker's side: what it holds now."""
-        return replace(self, maker_filled=filled)
-
-    def taker_traded(self, amount: Decimal) -> Hedge:
-        """After the taker's side traded this much (negative: bought back)."""
-        return replace(self, hedged=self.hedged + amount, taker_errors=0)
-
-    def taker_failed(self) -> Hedge:
-        return replace(self, taker_errors=self.taker_errors + 1)
+    def _prices(self, board: Board, now: datetime) -> _Prices:
+        index_bid, index_ask = (board.best(self._index, side, now).price for side in ("bid", "ask"))
+        spot_bid, spot_ask = (board.best(self._spot, side, now).price for side in ("bid", "ask"))
+        index = (index_bid + index_ask) / 2
+        return _Prices(index_bid, index_ask, premium(index, spot_bid, spot_ask))

@@ -1,8 +1,8 @@
-"""What a strategy has to say, and the loop that asks it."""
+"""What a strategy has to say."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -15,8 +15,10 @@ from models.quote import Quote
 class Kind(StrEnum):
     PRICE = "price"
     SPREAD = "spread"
+    PREMIUM = "premium"
     SKIPPED = "skipped"
     TRADE = "trade"
+    ORDER = "order"
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,3 @@ class Strategy(Protocol):
     def on_quote(self, board: Board, quote: Quote, now: datetime) -> Sequence[Report]:
         """Asked after every quote, which is on the board by then."""
         ...
-
-
-def replayed(quotes: Iterable[Quote], strategy: Strategy) -> Iterator[Report]:
-    """What the strategy says of recorded quotes, each heard at its own time; no clock is read."""
-    board = Board()
-    for quote in quotes:
-        board.put(quote)
-        yield from strategy.on_quote(board, quote, quote.received_at)

@@ -1,4 +1,4 @@
-"""Hedging what is filled, and leaving slow venues alone."""
+"""When a hedge opens and closes, and leaving slow venues alone."""
 
 from __future__ import annotations
 
@@ -9,19 +9,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from missiondesk.feeds.board import Board, Place
+from missiondesk.orders.entry import Holding
 from missiondesk.strategies.breaker import REST, SLOW, Call, CircuitBreaker
-from missiondesk.strategies.hedge import (
-    MOST_TAKER_ERRORS,
-    Hedge,
-    HedgeTriggers,
-    Step,
-    premium,
-)
+from missiondesk.strategies.hedge import HedgeRules, HedgeTriggers, premium
+from missiondesk.strategies.rules import Held, Move, Step
+from models.quote import Quote
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
-AMOUNTS = st.decimals(0, 1000, places=3)
-LOT = Decimal("0.01")
 TRIGGERS = HedgeTriggers(open_at=Decimal("0.01"), close_at=Decimal("0.002"))
+INDEX, SPOT = Place("okx", "BTC/USD:BTC-260327"), Place("kraken", "BTC/USD")
+HOLDING = Held(Holding(Decimal(-1), Decimal(101)), Holding(Decimal(1), Decimal(100)))
+
+
+def board_of(index: str, spot: str = "100") -> Board:
+    """Both books are a tenth wide on each side of these prices."""
+    board = Board()
+    for place, middle in ((INDEX, Decimal(index)), (SPOT, Decimal(spot))):
+        width = Decimal("0.1")
+        board.put(Quote(*place, middle - width, None, middle + width, None, START, START))
+    return board
+
+
+def move(index: str, held: Held) -> Move | None:
+    return HedgeRules(INDEX, SPOT, TRIGGERS).move(board_of(index), held, START)
 
 
 def test_the_premium_is_of_the_middle_of_the_spot_book() -> None:
@@ -31,42 +42,24 @@ def test_the_premium_is_of_the_middle_of_the_spot_book() -> None:
         premium(Decimal(100), Decimal(0), Decimal(101))
 
 
-def test_it_opens_high_closes_low_and_stays_between() -> None:
-    flat, held = Hedge(), Hedge(maker_filled=Decimal(1), hedged=Decimal(1))
-    assert [flat.step(Decimal(value), TRIGGERS) for value in ("0.0099", "0.01")] == [Step.STAY, Step.OPEN]
-    assert [held.step(Decimal(value), TRIGGERS) for value in ("0.01", "0.0021", "0.002")] == [
-        Step.STAY,
-        Step.STAY,
-        Step.CLOSE,
-    ]
+def test_it_opens_high_closes_low_and_stays_between_as_a_maker() -> None:
+    assert move("100.99", Held()) is None
+    assert move("101", Held()) == Move(Step.OPEN, "sell", Decimal("101.1"), "premium 0.01000000")
+    assert move("101", HOLDING) is None
+    assert move("100.21", HOLDING) is None
+    assert move("100.2", HOLDING) == Move(Step.CLOSE, "buy", Decimal("100.1"), "premium 0.00200000")
     with pytest.raises(ValueError, match=r"expected close_at below open_at 0\.01"):
         HedgeTriggers(open_at=Decimal("0.01"), close_at=Decimal("0.01"))
 
 
-@given(st.lists(AMOUNTS, max_size=30))
-def test_less_than_a_lot_is_left_uncovered_whatever_is_filled(fills: list[Decimal]) -> None:
-    hedge = Hedge()
-    for filled in fills:
-        hedge = hedge.maker_has(filled)
-        amount = hedge.to_hedge(LOT)
-        assert amount % LOT == 0
-        hedge = hedge.taker_traded(amount) if amount else hedge
-        assert abs(hedge.maker_filled - hedge.hedged) < LOT
-        assert hedge.to_hedge(LOT) == 0
-
-
-@given(st.lists(st.booleans(), max_size=30))
-def test_five_errors_in_a_row_stop_it(successes: list[bool]) -> None:
-    hedge, in_a_row = Hedge(maker_filled=Decimal(1)), 0
-    for success in successes:
-        if hedge.stopped:
-            break
-        hedge = hedge.taker_traded(Decimal(0)) if success else hedge.taker_failed()
-        in_a_row = 0 if success else in_a_row + 1
-    assert hedge.stopped == (in_a_row == MOST_TAKER_ERRORS)
-    if hedge.stopped:
-        assert hedge.to_hedge(LOT) == 0
-        assert hedge.step(Decimal(-1), TRIGGERS) is Step.STAY
+def test_a_stale_side_has_no_premium_and_that_is_said_once() -> None:
+    rules, later = HedgeRules(INDEX, SPOT, TRIGGERS), START + timedelta(seconds=61)
+    board = board_of("105")
+    assert [str(report.kind) for report in rules.news(board, START)] == ["premium"]
+    assert rules.news(board, START) == []
+    (skipped,) = rules.news(board, later)
+    assert skipped.text == "the quote of okx:BTC/USD:BTC-260327 is 61 s old, needs at most 60 s"
+    assert rules.move(board, Held(), later) is None
 
 
 CALLS = st.tuples(
@@ -93,7 +86,7 @@ def test_a_market_is_bad_for_half_an_hour_after_each_slow_call(
         assert (breaker.problem(market, now) is not None) == (newest is not None and now - newest < REST)
 
 
-@pytest.mark.parametrize(("call", "seconds"), [(Call.BUY, 10), (Call.CANCEL, 20), (Call.DEPTH, 10)])
+@pytest.mark.parametrize(("call", "seconds"), [(Call.ORDER, 10), (Call.CANCEL, 20), (Call.DEPTH, 10)])
 def test_how_slow_is_too_slow(call: Call, seconds: int) -> None:
     quick = CircuitBreaker().after("a", call, timedelta(seconds=seconds - 0.001), START)
     assert quick.problem("a", START) is None

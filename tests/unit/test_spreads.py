@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from missiondesk.feeds.board import Board, Place
-from missiondesk.strategies.diff import DiffStrategy, Triggers
-from missiondesk.strategies.report import Kind, Report, replayed
+from missiondesk.strategies.diff import DiffRules, Triggers
+from missiondesk.strategies.legs import Leg, Legs
+from missiondesk.strategies.pair_trading import PairTrading
+from missiondesk.strategies.replay import ReplayTrader, replayed, replayed_instrument
+from missiondesk.strategies.report import Kind, Report
 from missiondesk.strategies.spreads import Pair
 from missiondesk.strategies.ticker import TickerStrategy
 from models.quote import Quote
@@ -65,9 +68,20 @@ def test_there_and_back_at_once_never_earns(
     assert spread.sell_a + spread.sell_b < 0
 
 
-def trades(quotes: Sequence[Quote], triggers: Triggers) -> list[str]:
-    reports = replayed(quotes, DiffStrategy(Pair(A, B), triggers))
-    return [report.text for report in reports if report.kind is Kind.TRADE]
+def session(
+    quotes: Sequence[Quote], triggers: Triggers, amount: Decimal = Decimal(1), fee: Decimal = Decimal(0)
+) -> tuple[list[Report], PairTrading]:
+    """What a replay of the strategy says, and the strategy afterwards."""
+    board = Board()
+    trader = ReplayTrader(board, {A: fee, B: fee})
+    legs = Legs(*(Leg("paper", replayed_instrument(place, fee)) for place in (A, B)))
+    rules = DiffRules(Pair(A, B, fee, fee), triggers)
+    strategy = PairTrading(rules, legs, amount, trader, patience=timedelta(seconds=30))
+    return list(replayed(quotes, strategy, board, trader)), strategy
+
+
+def texts(reports: Sequence[Report], kind: Kind) -> list[str]:
+    return [report.text for report in reports if report.kind is kind]
 
 
 def test_a_wide_spread_is_sold_and_bought_back_when_it_closes() -> None:
@@ -78,10 +92,19 @@ def test_a_wide_spread_is_sold_and_bought_back_when_it_closes() -> None:
         quoted(A, "104", "105", 3),  # back: 100 - 105 = -5, so 2 would be left
         quoted(A, "101", "102", 4),  # back: -2, so 5 are left
     ]
-    assert trades(quotes, Triggers(Decimal(5), Decimal(3), Decimal(2))) == [
-        "open sell okx:BTC/USD:BTC-260327 buy kraken:BTC/USD: amount 2, spread 7",
-        "close sell okx:BTC/USD:BTC-260327 buy kraken:BTC/USD: spread -2, left 10, earned 10",
+    reports, strategy = session(quotes, Triggers(Decimal(5), Decimal(3)), Decimal(2))
+    assert texts(reports, Kind.TRADE) == [
+        "open sell okx:BTC/USD:BTC-260327 buy kraken:BTC/USD: spread 7",
+        "close sell kraken:BTC/USD buy okx:BTC/USD:BTC-260327: spread -2, left 5",
+        "closed: earned 10 so far",
     ]
+    assert [said.split(" ", 1)[1] for said in texts(reports, Kind.ORDER)] == [
+        "okx sell 2 BTC/USD:BTC-260327 at market: filled, 2 filled at 108",
+        "kraken buy 2 BTC/USD at market: filled, 2 filled at 101",
+        "okx buy 2 BTC/USD:BTC-260327 at market: filled, 2 filled at 102",
+        "kraken sell 2 BTC/USD at market: filled, 2 filled at 100",
+    ]
+    assert strategy.earned == 10
 
 
 @st.composite
@@ -96,23 +119,26 @@ def sessions(draw: st.DrawFn) -> list[Quote]:
     return quotes
 
 
-@given(sessions(), st.decimals(0, 1000, places=1), st.decimals(0, 1000, places=1))
+@given(sessions(), st.decimals(0, 1000, places=1), st.decimals(0, 1000, places=1), FEES)
 def test_a_session_says_the_same_each_time_and_earns_only_above_its_trigger(
-    quotes: list[Quote], open_above: Decimal, close_above: Decimal
+    quotes: list[Quote], open_above: Decimal, close_above: Decimal, fee: Decimal
 ) -> None:
-    def session() -> tuple[list[Report], Decimal]:
-        strategy = DiffStrategy(Pair(A, B), Triggers(open_above, close_above))
-        return list(replayed(quotes, strategy)), strategy.earned
-
-    reports, earned = session()
-    assert session() == (reports, earned)
-    said = [report.text.split()[0] for report in reports if report.kind is Kind.TRADE]
-    assert said == ["open", "close"] * (len(said) // 2) + ["open"] * (len(said) % 2)
-    assert earned >= close_above * (len(said) // 2)
+    reports, strategy = session(quotes, Triggers(open_above, close_above), fee=fee)
+    assert session(quotes, Triggers(open_above, close_above), fee=fee)[0] == reports
+    said = [text.split()[0] for text in texts(reports, Kind.TRADE)]
+    rounds = len(said) // 3
+    assert said == ["open", "close", "closed:"] * rounds + ["open"] * (len(said) % 3)
+    ids = {text.split()[0] for text in texts(reports, Kind.ORDER)}
+    assert len(ids) == 4 * rounds + 2 * (len(said) % 3)
+    assert strategy.held.lead.amount + strategy.held.cover.amount == 0
+    if len(said) % 3 == 0:
+        assert strategy.earned >= close_above * rounds
 
 
 def test_the_ticker_says_every_quote() -> None:
-    reports = list(replayed([quoted(A, "1.50", None), quoted(B, "2", "3", 1)], TickerStrategy()))
+    board = Board()
+    quotes = [quoted(A, "1.50", None), quoted(B, "2", "3", 1)]
+    reports = list(replayed(quotes, TickerStrategy(), board, ReplayTrader(board, {})))
     assert [str(report) for report in reports] == [
         "2026-01-02 00:00:00.000000 price okx:BTC/USD:BTC-260327 bid 1.50 (1) ask empty",
         "2026-01-02 00:00:01.000000 price kraken:BTC/USD bid 2 (1) ask 3 (1)",

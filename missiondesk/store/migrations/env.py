@@ -8,6 +8,7 @@ import models.component_tables
 import models.feed_tables
 import models.market_tables
 import models.notification_tables
+import models.strategy_tables
 import models.timed_tables  # noqa: F401 — its tables are part of the metadata
 from models.tables import metadata
 

@@ -13,7 +13,8 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
 import models.component_tables
-import models.notification_tables  # noqa: F401 — their tables are part of the metadata
+import models.notification_tables
+import models.strategy_tables  # noqa: F401 — their tables are part of the metadata
 from missiondesk.store.administration import drop_database
 from missiondesk.store.database import connect
 from missiondesk.store.migrate import current, head, upgrade

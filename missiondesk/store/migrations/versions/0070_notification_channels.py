@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0070"
-down_revision = "0060"
+down_revision = "0061"
 
 _KINDS = (
     "'task passed', 'missionary finished', 'missionary expired', 'order filled', 'order cancelled', "

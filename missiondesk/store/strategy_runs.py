@@ -1,0 +1,45 @@
+"""Runs of strategies: the same markets and accounts are the same run, in one process at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from sqlalchemy import Engine, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from models.account import Mode
+from models.errors import InputRefused
+from models.strategy_tables import strategy_run
+
+_LOCK = text("SELECT pg_try_advisory_lock(hashtext('missiondesk.strategy'), hashtext(:run))")
+
+
+class StrategyRuns:
+    """Raises DatabaseUnreachable when the server does not answer."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def open(self, strategy: str, mode: Mode, legs: Sequence[str]) -> int:
+        """The id of the run; `legs` are `exchange:SYMBOL@account` in the strategy's order."""
+        place = {"strategy": strategy, "mode": mode, "legs": ",".join(legs)}
+        with self._engine.connect() as connection:
+            connection.execute(insert(strategy_run).values(place).on_conflict_do_nothing())
+            found = select(strategy_run.c.id).filter_by(**place)
+            return int(connection.execute(found).scalar_one())
+
+    @contextmanager
+    def alone(self, run_id: int) -> Iterator[None]:
+        """While this process is the only one that trades for the run; ends with the process.
+
+        Raises InputRefused when another one does.
+        """
+        with self._engine.connect() as connection:
+            # The lock goes with this connection, which is closed on leaving and not used again.
+            connection.detach()
+            if not connection.execute(_LOCK, {"run": str(run_id)}).scalar_one():
+                raise InputRefused(
+                    "another process runs this strategy on these markets with these accounts: stop it first"
+                )
+            yield
