@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import Any
-
 import httpx
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
@@ -18,15 +15,7 @@ from missiondesk.notifications.smtp import Security, SmtpChannel
 from models.errors import InputRefused
 
 
-class ChannelBlock(Block):
-    """Configuration of a channel. Not a block by itself."""
-
-    @abstractmethod
-    def channel(self) -> Channel:
-        """Nothing is connected before its first use."""
-
-
-class MailChannel(ChannelBlock):
+class MailChannel(Block):
     """Mail by an SMTP server."""
 
     _block_type_name = "Missiondesk Mail Channel"
@@ -53,7 +42,7 @@ class MailChannel(ChannelBlock):
         )
 
 
-class ServiceChannel(ChannelBlock):
+class ServiceChannel(Block):
     """A service that Apprise reaches."""
 
     _block_type_name = "Missiondesk Apprise Channel"
@@ -66,7 +55,9 @@ class ServiceChannel(ChannelBlock):
         return AppriseChannel(self.url)
 
 
-CHANNEL_BLOCKS: tuple[type[ChannelBlock], ...] = (MailChannel, ServiceChannel)
+_ChannelBlock = MailChannel | ServiceChannel
+
+CHANNEL_BLOCKS: tuple[type[_ChannelBlock], ...] = (MailChannel, ServiceChannel)
 
 
 def channel_of_block(name: str) -> Channel:
@@ -79,22 +70,25 @@ def channel_of_block(name: str) -> Channel:
             f"channel {name!r} is a block in Prefect: expected PREFECT_API_URL to be set, got nothing"
         )
     try:
-        found = [document for block in CHANNEL_BLOCKS if (document := _document(block, name)) is not None]
+        found = [block for kind in CHANNEL_BLOCKS if (block := _block(kind, name)) is not None]
     except (PrefectException, httpx.HTTPError) as error:
         raise NotSent(f"Prefect's server does not answer: {error}") from None
-    kinds = " or ".join(block.get_block_type_name() for block in CHANNEL_BLOCKS)
     if len(found) != 1:
+        kinds = " or ".join(kind.get_block_type_name() for kind in CHANNEL_BLOCKS)
         raise InputRefused(
             f"channel {name!r}: expected one {kinds} block of that name in Prefect, got {len(found)}; "
             "log and mail are channels without a block"
         )
-    block: ChannelBlock = ChannelBlock._from_block_document(found[0])
-    return block.channel()
+    return found[0].channel()
 
 
-def _document(block: type[ChannelBlock], name: str) -> Any:
+def _block(kind: type[_ChannelBlock], name: str) -> _ChannelBlock | None:
     with get_client(sync_client=True) as client:
         try:
-            return client.read_block_document_by_name(name, block.get_block_type_slug(), include_secrets=True)
+            document = client.read_block_document_by_name(
+                name, kind.get_block_type_slug(), include_secrets=True
+            )
         except ObjectNotFound:
             return None
+    block: _ChannelBlock = kind._from_block_document(document)
+    return block

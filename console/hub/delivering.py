@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 
 from sqlalchemy import Engine
 
@@ -23,7 +24,9 @@ async def delivering(engine: Engine, settings: HubSettings) -> AsyncIterator[Non
     """Deliver while the block lasts, in a thread of its own."""
     deliverer = Deliverer(Notifications(engine), channels(settings), settings.desk_channels)
     stop = threading.Event()
-    thread = threading.Thread(target=deliverer.run, args=(stop,), name="notifications", daemon=True)
+    thread = threading.Thread(
+        target=copy_context().run, args=(deliverer.run, stop), name="notifications", daemon=True
+    )
     thread.start()
     try:
         yield

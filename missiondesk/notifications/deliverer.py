@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextvars import copy_context
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -95,7 +96,7 @@ def _within(seconds: float, call: Callable[[], None]) -> None:
         except BaseException as error:
             done.set_exception(error)
 
-    threading.Thread(target=run, name="channel", daemon=True).start()
+    threading.Thread(target=copy_context().run, args=(run,), name="channel", daemon=True).start()
     try:
         done.result(seconds)
     except TimeoutError:

@@ -288,3 +288,15 @@ def test_wrong_keys_are_red_and_clear(
     assert outcome.ending == "Failed"
     assert expected in outcome.message
     assert not secret or secret not in outcome.message
+
+
+def test_a_tick_whose_mission_is_not_valid_is_red_and_told(
+    desk: Desk, mission: Callable[..., None], name: str
+) -> None:
+    mission({"template": "condition_is", "params": {"condition": "always_true", "valid": True}})
+    with desk.engine.connect() as connection:
+        connection.execute(text("UPDATE mission SET timezone = 'Moon/Crater'"))
+    assert mission_flow(name, return_state=True).is_failed()
+    with desk.engine.connect() as connection:
+        told = connection.execute(text("SELECT kind, account, subject FROM notification")).all()
+    assert told == [("tick failed", "paper", f"{name}: tick failed")]

@@ -1,4 +1,4 @@
-"""Notifications reach every channel of their account once; what breaks or hangs costs nobody else anything."""
+"""Notifications reach every channel of their account once; one that breaks or hangs harms no other."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ class Office:
         return made
 
     def account(self, name: str, channels: list[str] | None) -> None:
-        self.sql("INSERT INTO account (name, channels) VALUES (:name, :channels)", name=name, channels=channels)
+        self.sql(
+            "INSERT INTO account (name, channels) VALUES (:name, :channels)", name=name, channels=channels
+        )
 
     def news(self, subject: str, account: str | None = None) -> None:
         self.sql(
@@ -214,7 +216,8 @@ def test_processes_that_deliver_together_send_everything_once(office: Office) ->
     log = office.channel("log", lambda: time.sleep(0.001))
     count = 1_000
     office.sql(
-        "INSERT INTO notification (key, kind, subject) SELECT n, 'task broke', n FROM generate_series(1, :n) AS n",
+        "INSERT INTO notification (key, kind, subject)"
+        " SELECT n, 'task broke', n FROM generate_series(1, :n) AS n",
         n=count,
     )
     together = [threading.Thread(target=office.deliverer().deliver, args=(NEVER,)) for _ in range(4)]

@@ -133,10 +133,12 @@ DECLARE
     key text := format('order %s %s', NEW.client_order_id, NEW.status);
 BEGIN
     SELECT name, walk INTO walked FROM mission WHERE id = NEW.mission_id;
-    IF NEW.status = 'denied' AND NEW.missionary_id IS NOT NULL THEN
-        key := place_of_news(
-            walked.walk, NEW.mission_id, NEW.missionary_id, NEW.role, NEW.task_index
-        ) || ' ' || NEW.leaf || ' denied';
+    -- A place that is refused is tried again at the next tick, and refused again.
+    IF NEW.status IN ('denied', 'rejected') AND NEW.missionary_id IS NOT NULL THEN
+        key := concat_ws(' ',
+            place_of_news(walked.walk, NEW.mission_id, NEW.missionary_id, NEW.role, NEW.task_index),
+            NEW.leaf, NEW.status
+        );
     END IF;
     PERFORM tell(key, 'order ' || NEW.status, NEW.account,
         format('%s: order %s: %s %s %s', coalesce(walked.name, 'desk'), NEW.status, NEW.side,
