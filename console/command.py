@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ import click
 from models.errors import MissiondeskError
 
 if TYPE_CHECKING:
+    from console.desk.options import DeskOptions
     from missiondesk.settings import Settings
 
 NOT_RUNNING = 3  # as service managers have it
@@ -48,32 +50,92 @@ def cli() -> None:
     """Rules in a database table become scheduled, observable, crash-safe runs that trade."""
 
 
+def _desk_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options with which a desk begins, handed over as one DeskOptions."""
+
+    @functools.wraps(command)
+    def with_options(
+        exchange: str | None,
+        candles: Path | None,
+        prefect_port: str | None,
+        console_port: str | None,
+        **others: object,
+    ) -> None:
+        from console.desk.options import DeskOptions
+
+        if candles is not None and exchange == "kraken":
+            raise click.UsageError(
+                "--candles are played by the sandbox: expected --exchange sandbox, got kraken"
+            )
+        options = DeskOptions(exchange, candles and candles.resolve(), prefect_port, console_port)
+        command(options, **others)
+
+    for option in (
+        click.option("--console-port", metavar="N", help="Port of the desk's own API.  [default: 4201]"),
+        click.option("--prefect-port", metavar="N", help="Port of Prefect's API and UI.  [default: 4200]"),
+        click.option(
+            "--candles", type=click.Path(exists=True, path_type=Path), help="Candles for the sandbox to play."
+        ),
+        click.option("--exchange", type=click.Choice(["kraken", "sandbox"]), help="Where prices come from."),
+    ):
+        with_options = option(with_options)
+    return with_options
+
+
 @cli.command()
-@click.option("--exchange", type=click.Choice(["kraken", "sandbox"]), help="Where prices come from.")
-@click.option(
-    "--candles", type=click.Path(exists=True, path_type=Path), help="Candles for the sandbox to play."
-)
-@click.option("--prefect-port", metavar="N", help="Port of Prefect's API and UI.  [default: 4200]")
-@click.option("--console-port", metavar="N", help="Port of the desk's own API.  [default: 4201]")
+@_desk_options
+@click.option("--quiet", is_flag=True, help="Say nothing here, only in the log.")
 @_home_option
-def up(
-    exchange: str | None, candles: Path | None, prefect_port: str | None, console_port: str | None
-) -> None:
-    """Start the whole desk; Ctrl-C stops it.
+def up(options: DeskOptions, quiet: bool) -> None:
+    """Start the whole desk in this terminal; Ctrl-C stops it.
 
     Without --exchange it trades on Kraken's prices, or on the sandbox's when Kraken can't be reached.
     """
-    from console.desk.desk import DeskPlan
     from console.desk.up import up as run_desk
 
-    if candles is not None and exchange == "kraken":
-        raise click.UsageError("--candles are played by the sandbox: expected --exchange sandbox, got kraken")
-    given = {
-        "MISSIONDESK_EXCHANGE": "sandbox" if candles is not None else exchange,
-        "MISSIONDESK_PREFECT_PORT": prefect_port,
-        "MISSIONDESK_CONSOLE_PORT": console_port,
-    }
-    run_desk(DeskPlan(_settings(given), candles and candles.resolve()))
+    run_desk(_settings(options.environment()), options, quiet=quiet)
+
+
+@cli.command()
+@_desk_options
+@_home_option
+def start(options: DeskOptions) -> None:
+    """Start the desk in the background.
+
+    Returns when it is up. `missiondesk logs` shows what it says, `missiondesk stop` ends it.
+    """
+    from console.verbs.background import start_desk
+
+    start_desk(_settings(options.environment()), options.arguments(), os.environ)
+
+
+_patience = click.option(
+    "--wait", "seconds", default=150.0, show_default=True, type=click.FloatRange(0), help="Seconds, at most."
+)
+
+
+@cli.command()
+@_patience
+@_home_option
+def stop(seconds: float) -> None:
+    """Stop the desk, wherever it was started.
+
+    Running ticks are let finish, as with Ctrl-C. What a killed desk left behind is ended too.
+    """
+    from console.verbs.background import stop_desk
+
+    stop_desk(_settings(), seconds)
+
+
+@cli.command()
+@click.argument("lines", default=20, type=click.IntRange(0))
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@_home_option
+def logs(lines: int, follow: bool) -> None:
+    """Show the last LINES (20) that the desk's parts have said."""
+    from console.verbs.logs import show_logs
+
+    show_logs(_settings(), lines, follow=follow)
 
 
 @cli.command()
@@ -118,20 +180,30 @@ def missions() -> None:
 )
 @_home_option
 def log(name: str, lines: int) -> None:
-    """Show the newest results of a Mission."""
+    """Show the newest results of a Mission.  (`logs` shows what the desk says.)"""
     from console.verbs.missions import show_log
 
     show_log(_join_desk(), name, lines)
 
 
 @cli.command()
-@click.argument("name")
+@click.argument("name", required=False)
+@_patience
 @_home_option
-def restart(name: str) -> None:
-    """End a Mission's walk and begin a fresh one."""
-    from console.verbs.missions import restart_mission
+def restart(name: str | None, seconds: float) -> None:
+    """Restart the desk; with NAME only that Mission's walk.
 
-    restart_mission(_join_desk(), name)
+    Without NAME the desk is stopped and started in the background, with the options and the environment
+    it had. With NAME the desk goes on: that Mission's present walk ends, and a fresh one begins.
+    """
+    if name is not None:
+        from console.verbs.missions import restart_mission
+
+        restart_mission(_join_desk(), name)
+    else:
+        from console.verbs.background import restart_desk
+
+        restart_desk(_settings(), seconds)
 
 
 @cli.command()
@@ -283,13 +355,15 @@ def _unexpected(error: Exception) -> str:
     import traceback
     from datetime import UTC, datetime
 
+    from console.desk.log_files import RotatingFile, stamped
+
     said = f"{type(error).__name__}: {error}"
     try:
-        log_file = _settings().home / "logs" / "missiondesk.log"
-        log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with log_file.open("a") as log:
-            log.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC {' '.join(sys.argv)}\n")
-            traceback.print_exception(error, file=log)
+        settings = _settings()
+        log_file = settings.home / "logs" / "missiondesk.log"
+        details = "".join([f"{' '.join(sys.argv)}\n", *traceback.format_exception(error)])
+        log = RotatingFile(log_file, settings.log_bytes, settings.log_files)
+        log.write(stamped(details, datetime.now(UTC)))
     except (OSError, MissiondeskError):
         return said
     return f"{said}\nThis was not expected; the details are in {log_file}"

@@ -39,7 +39,10 @@ class ProcessIdentity(BaseModel):
 
 
 class DeskFile(BaseModel):
-    """Written by `missiondesk up` alone. `parts` holds the processes by the name of their part."""
+    """Written by the desk's own process alone. `parts` holds the processes by the name of their part.
+
+    `options` are the words of the command line after `missiondesk up`; `is_up`: all parts have come up.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -51,6 +54,8 @@ class DeskFile(BaseModel):
     exchange: str | None = None
     exchange_url: str | None = None
     parts: Mapping[str, ProcessIdentity] = {}
+    options: tuple[str, ...] = ()
+    is_up: bool = False
 
     @field_serializer("database_url")
     def _with_its_password(self, url: SecretStr) -> str:

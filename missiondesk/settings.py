@@ -78,7 +78,8 @@ class Settings(BaseModel):
     """Frozen. `exchange` None means Kraken when it can be reached, else the sandbox.
 
     `exchange_url` is where a local exchange that speaks Kraken's protocol listens; a desk sets it itself.
-    `bus_url` None means the desk's Postgres.
+    `bus_url` None means the desk's Postgres. A log is set aside before it has more than `log_bytes`, and the
+    last `log_files` of each are kept.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -100,6 +101,8 @@ class Settings(BaseModel):
     console_host: str = Field(default="127.0.0.1", alias="MISSIONDESK_CONSOLE_HOST")
     given_api_token: SecretStr | None = Field(default=None, alias="MISSIONDESK_API_TOKEN")
     log_level: LogLevel = Field(default=LogLevel.INFO, alias="LOG_LEVEL")
+    log_bytes: int = Field(default=10_000_000, ge=100_000, alias="MISSIONDESK_LOG_BYTES")
+    log_files: int = Field(default=5, ge=1, le=1000, alias="MISSIONDESK_LOG_FILES")
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> Settings:

@@ -10,6 +10,7 @@ import click
 import uvicorn
 
 from console.api.app import create_app
+from console.hub.logs import UNSTAMPED
 from console.hub.server import UVICORN_OPTIONS, prepare_process
 from console.loopback import refuse_open_door
 from missiondesk.desk_file import join_desk
@@ -27,18 +28,19 @@ def main(host: str | None, port: int | None) -> None:
     """Serve the desk's HTTP API. Other machines reach it only where MISSIONDESK_API_TOKEN is set."""
     try:
         settings = join_desk()
+        app = create_app(settings)
         address = (host or settings.console_host, settings.console_port if port is None else port)
         refuse_open_door(address[0], settings)
         listening = _listen(*address)
     except MissiondeskError as error:
         click.echo(f"missiondesk: {error}", err=True)
         sys.exit(1)
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(level=settings.log_level, format=UNSTAMPED)
     prepare_process()
     with listening:
         click.echo(f"http://{_in_url(address[0])}:{listening.getsockname()[1]}")
         sys.stdout.flush()
-        uvicorn.Server(uvicorn.Config(create_app(settings), **UVICORN_OPTIONS)).run([listening])
+        uvicorn.Server(uvicorn.Config(app, **UVICORN_OPTIONS)).run([listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
 
+from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.datastructures import Headers
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from console.api.refusals import Refusal, refused
 from console.loopback import LOOPBACK_NAMES
+from missiondesk.components.settings import HubSettings
+from missiondesk.settings import Settings
 
 _POLICY_VIOLATION = 1008
 _SCHEME = "bearer "
@@ -27,6 +31,18 @@ _SCHEME = "bearer "
 class _No:
     status: HTTPStatus
     reason: str
+
+
+def guard(app: FastAPI, settings: Settings, open_paths: Iterable[str] = ()) -> None:
+    """Check who asks and, where MISSIONDESK_ALLOWED_HOSTS is set, by which name.
+
+    The names of loopback are always allowed: by them the desk looks whether its own part answers.
+
+    Raises InvalidSetting for settings of mail, or of the pro environment, that are missing.
+    """
+    app.add_middleware(Access, token=settings.given_api_token, open_paths=open_paths)
+    if allowed_hosts := HubSettings.load().allowed_hosts:
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*allowed_hosts, *sorted(LOOPBACK_NAMES)])
 
 
 class Access:

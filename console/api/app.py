@@ -19,7 +19,7 @@ from console.api import (
     tasks,
     templates,
 )
-from console.api.access import Access
+from console.api.access import guard
 from console.api.refusals import answer_errors, documented
 from console.hub import routes as hub
 from missiondesk.settings import Settings
@@ -44,7 +44,10 @@ _ROUTERS = (
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Connects to the database at the first request. A token is asked for if MISSIONDESK_API_TOKEN is set."""
+    """Connects to the database at the first request. A token is asked for if MISSIONDESK_API_TOKEN is set.
+
+    Raises InvalidSetting for settings of mail, or of the pro environment, that are missing.
+    """
     app = FastAPI(
         title="missiondesk",
         version=version("missiondesk"),
@@ -65,5 +68,5 @@ def create_app(settings: Settings) -> FastAPI:
     for router in _ROUTERS:
         app.include_router(router)
     answer_errors(app)
-    app.add_middleware(Access, token=settings.given_api_token, open_paths=OPEN_PATHS)
+    guard(app, settings, OPEN_PATHS)
     return app

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,39 +16,41 @@ from console.desk import prefect_api
 from console.desk.databases import prepare_databases
 from console.desk.environment import asyncpg_url, for_parts, for_prefect_server, prefect_database
 from console.desk.exchange_choice import answers, choose
-from console.desk.parts import PostgresPart, ProcessPart
+from console.desk.leftovers import end_earlier_programs
+from console.desk.log_pipes import PipedLog
+from console.desk.options import DeskOptions
+from console.desk.parts import (
+    CONSOLE,
+    LISTENER,
+    LOGS,
+    ORDER,
+    PREFECT,
+    SANDBOX,
+    SETUP,
+    WORKER,
+    PlainLog,
+    PostgresPart,
+    ProcessPart,
+)
 from console.desk.ports import LOOPBACK, free_port, refuse_used_port
-from console.desk.processes import end, marked_processes
 from console.desk.supervisor import Say, StopRequest, Supervisor
 from missiondesk.desk_file import DeskFile, ProcessIdentity
 from missiondesk.settings import ExchangeChoice, Settings
 from missiondesk.store.embedded import EmbeddedPostgres
 
 WORK_POOL = "desk"
-# In the order in which they come up; what an earlier desk left behind is ended in reverse.
-SANDBOX, PREFECT, SETUP, WORKER, LISTENER = "sandbox", "prefect", "setup", "worker", "listener"
-CONSOLE = "console"
-_ORDER = (SANDBOX, PREFECT, SETUP, WORKER, LISTENER, CONSOLE)
 _DRAIN_SECONDS = {WORKER: 65.0}
 _DEFAULT_DRAIN_SECONDS = 10.0
 
 Ready = Callable[[], bool]
 
 
-@dataclass(frozen=True)
-class DeskPlan:
-    """What `up` was asked for. `candles` are what the sandbox plays."""
-
-    settings: Settings
-    candles: Path | None = None
-
-
 class Desk:
     """Needs the home for itself alone (`HomeLock`)."""
 
-    def __init__(self, plan: DeskPlan, say: Say, stop: StopRequest) -> None:
-        self._plan = plan
-        self._settings = plan.settings
+    def __init__(self, settings: Settings, options: DeskOptions, say: Say, stop: StopRequest) -> None:
+        self._settings = settings
+        self._options = options
         self._say = say
         self._stop = stop
         self._supervisor = Supervisor(stop, say, self._write_file, time.monotonic)
@@ -56,20 +58,25 @@ class Desk:
             desk=ProcessIdentity.of(psutil.Process()),
             started_at=datetime.now(UTC),
             database_url=self._settings.database_url,
+            options=tuple(options.arguments()),
         )
+        self._logs: dict[str, PipedLog] = {}
         self._prefect_url = f"http://{LOOPBACK}:{self._settings.prefect_port}/api"
 
     def come_up(self) -> None:
         """Raises MissiondeskError with what is in the way, and StopRequested."""
         for folder in ("logs", "prefect", "results"):
             (self._settings.home / folder).mkdir(mode=0o700, exist_ok=True)
-        self._end_earlier_desk()
+        speaking = [PostgresPart.name, *(name for name in ORDER if name != LOGS)]
+        self._logs |= {name: PipedLog(self._log(name)) for name in speaking}
+        end_earlier_programs(self._settings.home, self._say)
         refuse_used_port(self._settings.prefect_port, "--prefect-port")
         refuse_used_port(self._settings.console_port, "--console-port")
         self._write_file()
+        self._start_keeping_logs()
         if self._settings.embedded:
-            server = EmbeddedPostgres(self._settings.home)
-            self._supervisor.bring_up(PostgresPart(server), ready_seconds=180, drain_seconds=60)
+            server = PostgresPart(EmbeddedPostgres(self._settings.home), self._logs[PostgresPart.name])
+            self._supervisor.bring_up(server, ready_seconds=180, drain_seconds=60)
         prepare_databases(self._settings, self._say)
         exchange = self._open_exchange()
         environment = for_parts(self._settings, self._prefect_url, exchange)
@@ -78,24 +85,34 @@ class Desk:
         self._start_worker(environment)
         self._start(LISTENER, ["-m", "deployments.listener"], environment, is_ready=lambda: True)
         self._start_console(environment)
+        self._file = self._file.model_copy(update={"is_up": True})
+        self._write_file()
 
     def revive(self) -> None:
         self._supervisor.revive()
 
     def go_down(self) -> None:
         self._supervisor.take_down()
+        for log in self._logs.values():
+            log.close()
 
     @property
     def prefect_ui_url(self) -> str:
         return self._prefect_url.removesuffix("/api")
 
-    def _end_earlier_desk(self) -> None:
-        for part in reversed(_ORDER):
-            processes = marked_processes(self._settings.home, part)
-            if processes:
-                self._say(f"ending {part}, which an earlier desk left behind (pid {processes[0].pid})")
-                end(processes[:1], patience_seconds=20)
-                end(processes[1:], patience_seconds=1)
+    def _start_keeping_logs(self) -> None:
+        settings = self._settings
+        limits = [str(settings.log_bytes), str(settings.log_files)]
+        command = [sys.executable, "-m", "console.desk.log_keeper", str(self._log(LOGS).parent), *limits]
+        keeper = ProcessPart(
+            LOGS,
+            [*command, *self._logs],
+            settings.home,
+            os.environ,
+            is_ready=lambda: True,
+            log=PlainLog(self._log(LOGS)),
+        )
+        self._supervisor.bring_up(keeper, ready_seconds=10)
 
     def _open_exchange(self) -> Mapping[str, str]:
         exchange, remark = choose(self._settings.exchange)
@@ -105,8 +122,8 @@ class Desk:
             port = free_port()
             url = f"http://{LOOPBACK}:{port}"
             options = ["--port", str(port), "--state", str(self._settings.home / "sandbox.db")]
-            if self._plan.candles is not None:
-                options += ["--candles", str(self._plan.candles)]
+            if self._options.candles is not None:
+                options += ["--candles", str(self._options.candles)]
             environment = for_parts(self._settings, self._prefect_url, found)
             self._start(
                 SANDBOX,
@@ -157,7 +174,6 @@ class Desk:
             is_ready=lambda: answers(f"{url}/health", seconds=1),
         )
         self._file = self._file.model_copy(update={"console_url": url})
-        self._write_file()
 
     def _start(
         self, name: str, arguments: list[str], environment: Mapping[str, str], is_ready: Ready
@@ -170,7 +186,11 @@ class Desk:
     def _part(
         self, name: str, arguments: list[str], environment: Mapping[str, str], is_ready: Ready
     ) -> ProcessPart:
-        return ProcessPart(name, [sys.executable, *arguments], self._settings.home, environment, is_ready)
+        command, log = [sys.executable, *arguments], self._logs[name]
+        return ProcessPart(name, command, self._settings.home, environment, is_ready, log)
+
+    def _log(self, name: str) -> Path:
+        return self._settings.home / "logs" / f"{name}.log"
 
     def _write_file(self) -> None:
         parts = {

@@ -21,6 +21,7 @@ def for_parts(settings: Settings, prefect_api_url: str, others: Mapping[str, str
         if not name.startswith("PREFECT_") or name.startswith(_KEPT_PREFECT)
     }
     return {
+        "PREFECT_LOGGING_LEVEL": settings.log_level,
         **inherited,
         "MISSIONDESK_DATABASE_URL": settings.database_url.get_secret_value(),
         "MISSIONDESK_ENVIRONMENT": settings.environment,
@@ -45,7 +46,8 @@ def for_prefect_server(settings: Settings, prefect_database_url: str) -> dict[st
     return {
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": prefect_database_url,
         "PREFECT_SERVER_ENCRYPTION_KEY": settings.prefect_encryption_key.get_secret_value(),
-        "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        # At INFO the server tells of every request.
+        "PREFECT_SERVER_LOGGING_LEVEL": "WARNING" if settings.log_level == "INFO" else settings.log_level,
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "100",
         "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE": "100",

@@ -13,6 +13,11 @@ from console.desk.log_files import last_lines
 from console.desk.processes import end, marked_processes, marks
 from missiondesk.store.embedded import EmbeddedPostgres
 
+LOGS, SANDBOX, PREFECT, SETUP, WORKER = "logs", "sandbox", "prefect", "setup", "worker"
+LISTENER, CONSOLE = "listener", "console"
+# A desk's programs in the order in which they come up.
+ORDER = (LOGS, SANDBOX, PREFECT, SETUP, WORKER, LISTENER, CONSOLE)
+
 
 class Part(Protocol):
     """`process` is None before `launch` and after its end, whatever ended it."""
@@ -26,16 +31,34 @@ class Part(Protocol):
     def last_words(self) -> str: ...
 
 
+class PartLog(Protocol):
+    """`output` is what a part opens to append to its log."""
+
+    @property
+    def output(self) -> Path: ...
+    def last_words(self) -> str: ...
+
+
+class PlainLog:
+    """A file to which the part writes by itself, so that it grows as long as the part speaks."""
+
+    def __init__(self, path: Path) -> None:
+        self.output = path
+
+    def last_words(self) -> str:
+        return last_lines(self.output)
+
+
 class PostgresPart:
     """The embedded server; the one part that is taken over from an earlier desk instead of being replaced."""
 
     name = "postgres"
 
-    def __init__(self, server: EmbeddedPostgres) -> None:
-        self._server = server
+    def __init__(self, server: EmbeddedPostgres, log: PartLog) -> None:
+        self._server, self._log = server, log
 
     def launch(self) -> None:
-        self._server.start()
+        self._server.start(self._log.output)
 
     def is_ready(self) -> bool:
         return self._server.process() is not None
@@ -47,7 +70,7 @@ class PostgresPart:
         self._server.stop()
 
     def last_words(self) -> str:
-        return last_lines(self._server.log)
+        return self._log.last_words()
 
 
 class ProcessPart:
@@ -60,13 +83,14 @@ class ProcessPart:
         home: Path,
         environment: Mapping[str, str],
         is_ready: Callable[[], bool],
+        log: PartLog,
     ) -> None:
         self._name = name
         self._command = tuple(command)
         self._home = home
         self._environment = dict(environment) | dict(marks(home, name))
         self._is_ready = is_ready
-        self._log = home / "logs" / f"{name}.log"
+        self._log = log
         self._popen: subprocess.Popen[bytes] | None = None
 
     @property
@@ -76,12 +100,12 @@ class ProcessPart:
     def launch(self) -> None:
         """First ends what an earlier process of this part may have left behind."""
         self._end_rest(patience_seconds=2)
-        with self._log.open("ab") as log:
+        with self._log.output.open("ab") as output:
             self._popen = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=output,
+                stderr=output,
                 cwd=self._home,
                 env=self._environment,
                 start_new_session=True,
@@ -116,7 +140,7 @@ class ProcessPart:
         self._end_rest(patience_seconds=0)
 
     def last_words(self) -> str:
-        return last_lines(self._log)
+        return self._log.last_words()
 
     def _end_rest(self, patience_seconds: float) -> None:
         end(marked_processes(self._home, self._name), patience_seconds)

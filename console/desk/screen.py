@@ -1,7 +1,8 @@
-"""What `up` shows: lines as things happen and, on a terminal, a live table of the Missions below them."""
+"""What a desk says: lines as things happen and, on a terminal, a live table of the Missions below them."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from rich.console import Console
@@ -9,19 +10,26 @@ from rich.live import Live
 from rich.text import Text
 from sqlalchemy import Engine
 
+from console.desk.log_files import RotatingFile, stamped
 from console.mission_lines import mission_lines, mission_table
 from models.errors import DatabaseUnreachable
 
 
 class Screen:
-    """Writes to stdout. The table appears with `watch_missions` and is drawn anew by `refresh`."""
+    """Writes to `log` and, unless `quiet`, to stdout.
 
-    def __init__(self) -> None:
-        self._console = Console(highlight=False, soft_wrap=True)
+    The table appears with `watch_missions` and is drawn anew by `refresh`.
+    """
+
+    def __init__(self, log: RotatingFile, *, quiet: bool = False) -> None:
+        self._log = log
+        self._console = Console(highlight=False, soft_wrap=True, quiet=quiet)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._engine: Engine | None = None
 
     def say(self, text: str) -> None:
+        with suppress(OSError):  # a full disk, say, which must not end the desk
+            self._log.write(stamped(text, datetime.now(UTC)))
         self._console.print(Text(f"{datetime.now().astimezone():%H:%M:%S} {text}"))
 
     def watch_missions(self, engine: Engine) -> None:

@@ -1,33 +1,40 @@
-"""`missiondesk up`: a whole desk in one terminal, until Ctrl-C."""
+"""`missiondesk up`: a whole desk in one process tree, until Ctrl-C."""
 
 from __future__ import annotations
 
-import time
-
-from console.desk.desk import Desk, DeskPlan
+from console.desk.desk import Desk
 from console.desk.home_lock import home_for_one_desk
-from console.desk.log_files import rotate
+from console.desk.log_files import RotatingFile
+from console.desk.options import DeskOptions
 from console.desk.screen import Screen
 from console.desk.supervisor import StopRequest, StopRequested
+from missiondesk.components.settings import HubSettings
 from missiondesk.desk_file import remove_desk_file
 from missiondesk.settings import Settings
 from missiondesk.store.database import connect
 
 _LOOK_SECONDS = 0.5
-_ROTATE_SECONDS = 60.0
 
 
-def up(plan: DeskPlan) -> None:
-    """Returns when the desk was asked to stop and has. Raises MissiondeskError when it could not come up."""
-    settings = plan.settings
-    stop, screen = StopRequest(), Screen()
+def up(settings: Settings, options: DeskOptions, *, quiet: bool = False) -> None:
+    """Returns when the desk was asked to stop and has. Raises MissiondeskError when it could not come up.
+
+    `quiet`: it speaks to its log alone.
+    """
+    HubSettings.load()
+    log = RotatingFile(settings.home / "logs" / "desk.log", settings.log_bytes, settings.log_files)
+    stop, screen = StopRequest(), Screen(log, quiet=quiet)
     with home_for_one_desk(settings.home), stop.by_signals():
-        desk = Desk(plan, screen.say, stop)
+        desk = Desk(settings, options, screen.say, stop)
         try:
             desk.come_up()
-            screen.say(f"the desk is up, and {desk.prefect_ui_url} shows it; Ctrl-C stops it")
+            ways_to_stop = "`missiondesk stop`" if quiet else "Ctrl-C"
+            screen.say(f"the desk is up, and {desk.prefect_ui_url} shows it; {ways_to_stop} stops it")
             screen.watch_missions(connect(settings.database_url.get_secret_value()))
-            _watch(desk, settings, screen, stop)
+            while not stop:
+                desk.revive()
+                screen.refresh()
+                stop.wait(_LOOK_SECONDS)
         except StopRequested:
             pass
         finally:
@@ -35,15 +42,3 @@ def up(plan: DeskPlan) -> None:
             desk.go_down()
             remove_desk_file(settings.home)
         screen.say("the desk is down")
-
-
-def _watch(desk: Desk, settings: Settings, screen: Screen, stop: StopRequest) -> None:
-    rotated_at = time.monotonic()
-    while not stop:
-        desk.revive()
-        screen.refresh()
-        if time.monotonic() > rotated_at + _ROTATE_SECONDS:
-            rotated_at = time.monotonic()
-            for log in (settings.home / "logs").glob("*.log"):
-                rotate(log)
-        stop.wait(_LOOK_SECONDS)

@@ -30,7 +30,7 @@ def main(host: str, port: int) -> None:
     prepare_process()
     with socket.create_server((host, port), backlog=2048) as listening:
         bound = listening.getsockname()[1]
-        start_logging(settings.log_level, settings.home / "logs" / f"hub-{bound}.log")
+        start_logging(settings, settings.home / "logs" / f"hub-{bound}.log")
         click.echo(f"http://{host}:{bound}")
         sys.stdout.flush()
         server = uvicorn.Server(uvicorn.Config(app, **UVICORN_OPTIONS))

@@ -7,12 +7,10 @@ import resource
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from console.api.access import Access
+from console.api.access import guard
 from console.hub.impatient_http import ImpatientHttp
 from console.hub.routes import router
-from missiondesk.components.settings import HubSettings
 from missiondesk.settings import Settings
 from missiondesk.store.database import connect
 
@@ -31,13 +29,12 @@ UVICORN_OPTIONS: dict[str, Any] = {
 
 
 def create_hub_app(settings: Settings) -> FastAPI:
+    """Raises InvalidSetting for settings of mail, or of the pro environment, that are missing."""
     app = FastAPI(title="missiondesk hub", docs_url=None, redoc_url=None)
     app.state.settings = settings
     app.state.engine = connect(settings.database_url.get_secret_value())
     app.include_router(router)
-    app.add_middleware(Access, token=settings.given_api_token)
-    if allowed_hosts := HubSettings.load().allowed_hosts:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts))
+    guard(app, settings)
     return app
 
 

@@ -46,10 +46,11 @@ class EmbeddedPostgres:
     def asyncpg_url(self, database: str) -> str:
         return self.url(database).replace("postgresql://", "postgresql+asyncpg://", 1)
 
-    def start(self) -> None:
+    def start(self, output: Path | None = None) -> None:
         """Return once connections are answered; a server that already runs here is taken over.
 
-        Raises DatabaseUnreachable with the end of the server's log, CallOperator for data of another major.
+        `output`: what the server's words are appended to, if it isn't the log itself. Raises
+        DatabaseUnreachable with the end of the server's log, CallOperator for data of another major.
         """
         for folder in (self.directory.parent, self.directory, self.log.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -67,7 +68,7 @@ class EmbeddedPostgres:
                     if self.process() is not None:
                         raise
             self._clear_crashed()
-            self._launch()
+            self._launch(output or self.log)
             self._wait_until_ready()
 
     def stop(self) -> None:
@@ -148,7 +149,7 @@ class EmbeddedPostgres:
                 f"  psql --host={self.directory} --username=postgres --file=desk.sql postgres"
             )
 
-    def _launch(self) -> None:
+    def _launch(self, output: Path) -> None:
         postgres = administration.programs() / "postgres"
         sockets = str(self.directory).replace('"', '""')
         server_settings = {
@@ -159,7 +160,7 @@ class EmbeddedPostgres:
             "timezone": "UTC",
             **self._server_settings,
         }
-        with self.log.open("ab") as log:
+        with output.open("ab") as log:
             self._launched = subprocess.Popen(
                 [
                     *(*command_prefix(postgres, self.data), str(postgres), "-D", str(self.data)),
@@ -248,6 +249,8 @@ def check_socket_path(home: Path) -> None:
 
 
 def _last_lines(path: Path) -> str:
+    if not path.exists():
+        return "(nothing)"
     with path.open("rb") as log:
         log.seek(max(0, path.stat().st_size - 2000))
         return log.read().decode(errors="replace").strip()

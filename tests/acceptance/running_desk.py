@@ -16,6 +16,7 @@ import psutil
 
 from console.desk.ports import free_port
 from console.desk.processes import end, marked_processes
+from missiondesk.desk_file import running_desk
 from missiondesk.store.embedded import EmbeddedPostgres
 
 PROGRAM = str(Path(sys.executable).with_name("missiondesk"))
@@ -80,15 +81,15 @@ class RunningDesk:
     def forget_what_was_said(self) -> None:
         self._output.write_text("")
 
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def command(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Another `missiondesk` command in the same home."""
         return subprocess.run(
             [PROGRAM, *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            env=self.environment,
-            timeout=120,
+            env=self.environment | environment,
+            timeout=200,
             check=False,
         )
 
@@ -121,6 +122,10 @@ class RunningDesk:
         """Whatever state the test left it in."""
         if self._popen is not None and self._popen.poll() is None:
             self.kill()
+        if (started := running_desk(self.home)) is not None and (
+            process := started.desk.process()
+        ) is not None:
+            process.kill()
         end(marked_processes(self.home), patience_seconds=0)
         EmbeddedPostgres(self.home).stop()
         self._output.unlink(missing_ok=True)

@@ -28,7 +28,7 @@ def test_after_kills_of_up_and_of_everything_it_starts_again(new_desk: NewDesk) 
     desk.kill()
     assert desk.command("status").returncode == 3
     assert all(process.is_running() for process in orphans), "they go on until somebody ends them"
-    assert "what a killed one left: postgres" in desk.command("status").stdout
+    assert "what a killed one left: logs" in desk.command("status").stdout
 
     desk.forget_what_was_said()
     desk.start()

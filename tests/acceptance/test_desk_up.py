@@ -53,7 +53,16 @@ def test_status_says_where_everything_is(desk: RunningDesk) -> None:
     assert status["console_url"] == f"http://127.0.0.1:{desk.console_port}"
     assert status["exchange"] == "sandbox"
     assert len(status["api_token"]) >= 32
-    assert set(status["pids"]) == {"desk", "postgres", "sandbox", "prefect", "worker", "listener", "console"}
+    assert set(status["pids"]) == {
+        "desk",
+        "logs",
+        "postgres",
+        "sandbox",
+        "prefect",
+        "worker",
+        "listener",
+        "console",
+    }
     assert all(psutil.pid_exists(pid) for pid in status["pids"].values())
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 from click.testing import CliRunner
+from fastapi import FastAPI
 
 from console.api.__main__ import main
 from console.api.app import create_app
+from console.hub.server import create_hub_app
 from missiondesk.settings import Settings
+from models.errors import InvalidSetting
 from tests.integration.served_api import served
 
 TOKEN = "a-token-for-tests"
@@ -103,3 +106,47 @@ def test_it_does_not_listen_to_other_machines_without_a_token(monkeypatch: pytes
     refused = CliRunner().invoke(main, ["--host", "0.0.0.0", "--port", "0"])
     assert refused.exit_code == 1
     assert "MISSIONDESK_API_TOKEN: expected a token, because 0.0.0.0 can be reached" in refused.output
+
+
+PRO = {
+    "MISSIONDESK_ENVIRONMENT": "pro",
+    "MISSIONDESK_SECRET_KEY": "signs what is sent",
+    "MISSIONDESK_ALLOWED_HOSTS": "desk.example.org, *.desk.example.net",
+    "MISSIONDESK_SMTP_HOST": "mail.example.org",
+    "MISSIONDESK_MAIL_FROM": "desk@example.org",
+    "MISSIONDESK_MAIL_TO": "one@example.org",
+}
+
+
+@pytest.mark.parametrize("create", [create_app, create_hub_app])
+def test_the_pro_environment_answers_to_allowed_names_alone(
+    create: Callable[[Settings], FastAPI], database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in PRO.items():
+        monkeypatch.setenv(name, value)
+    given = {"MISSIONDESK_DATABASE_URL": database_url, "MISSIONDESK_API_TOKEN": TOKEN}
+    with served(create(Settings.load(given))) as api:
+
+        def answered(host: str) -> int:
+            headers = {"Host": host, "Authorization": f"Bearer {TOKEN}"}
+            return api.get("/module/online", headers=headers).status_code
+
+        for host in ("desk.example.org", "desk.example.org:443", "eu.desk.example.net", "127.0.0.1:4201"):
+            assert answered(host) == 200
+        for host in ("evil.example", "desk.example.org.evil.example", "desk.example.net", ""):
+            assert answered(host) == 400
+
+
+@pytest.mark.parametrize("create", [create_app, create_hub_app])
+@pytest.mark.parametrize("missing", ["MISSIONDESK_SECRET_KEY", "MISSIONDESK_ALLOWED_HOSTS"])
+def test_the_pro_environment_does_not_start_without_its_settings(
+    create: Callable[[Settings], FastAPI], missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in PRO.keys() - {missing}:
+        monkeypatch.setenv(name, PRO[name])
+    with pytest.raises(InvalidSetting, match=missing):
+        create(Settings.load({}))
+    if create is create_app:
+        refused = CliRunner().invoke(main, ["--port", "0"])
+        assert refused.exit_code == 1
+        assert f"{missing}: expected a value, got none" in refused.output

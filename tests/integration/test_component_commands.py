@@ -82,9 +82,10 @@ WRITER = """
 import logging, sys
 from pathlib import Path
 from console.hub.logs import start_logging
-from missiondesk.settings import LogLevel
-start_logging(LogLevel.INFO, Path(sys.argv[1]), largest_bytes=2000)
-for number in range(300):
+from missiondesk.settings import Settings
+settings = Settings.load({"MISSIONDESK_LOG_BYTES": "100000", "MISSIONDESK_LOG_FILES": "2"})
+start_logging(settings, Path(sys.argv[1]))
+for number in range(10_000):
     logging.getLogger("hub").info("line %s", number)
     logging.getLogger("hub").debug("never shown")
 """
@@ -94,6 +95,7 @@ def test_the_log_is_renewed_before_it_grows_too_large(tmp_path: Path):
     file = tmp_path / "logs" / "hub.log"
     subprocess.run([sys.executable, "-c", WRITER, str(file)], check=True, capture_output=True)
     files = sorted(path.name for path in file.parent.iterdir())
-    assert files == ["hub.log", *(f"hub.log.{number}" for number in range(1, 6))]
-    assert all(path.stat().st_size <= 2000 for path in file.parent.iterdir())
-    assert "line 299" in file.read_text() and "never shown" not in file.read_text()
+    assert files == ["hub.log", "hub.log.1", "hub.log.2"]
+    assert all(path.stat().st_size <= 100_000 for path in file.parent.iterdir())
+    assert file.read_text().splitlines()[-1][24:] == " INFO hub: line 9999"
+    assert "never shown" not in file.read_text()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,8 @@ import pytest
 from pydantic import BaseModel
 
 from console.desk.environment import asyncpg_url, for_parts, for_prefect_server, prefect_database
-from console.desk.log_files import KEPT, LARGEST_BYTES, last_lines, rotate
 from console.desk.ports import free_port, refuse_used_port
-from missiondesk.settings import Settings
+from missiondesk.settings import LogLevel, Settings
 from models.errors import InvalidSetting
 
 API = "http://127.0.0.1:4200/api"
@@ -77,6 +75,14 @@ def test_a_profile_or_key_for_another_server_is_not_passed_on(
     assert given["MISSIONDESK_EXCHANGE"] == "sandbox"
 
 
+def test_every_part_logs_at_the_level_that_is_set(settings: Settings) -> None:
+    debug = settings.model_copy(update={"log_level": LogLevel.DEBUG})
+    for chosen, server in ((settings, "WARNING"), (debug, "DEBUG")):
+        given = for_parts(chosen, API, {}) | for_prefect_server(chosen, "postgresql+asyncpg:///prefect")
+        assert given["LOG_LEVEL"] == given["PREFECT_LOGGING_LEVEL"] == chosen.log_level
+        assert given["PREFECT_SERVER_LOGGING_LEVEL"] == server
+
+
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
@@ -109,34 +115,3 @@ def test_a_free_port_is_not_refused_and_a_used_one_names_this_process() -> None:
         ) as refused:
             refuse_used_port(port, "--prefect-port")
     assert "--prefect-port" in str(refused.value)
-
-
-def test_a_large_log_is_set_aside_and_its_writer_goes_on(tmp_path: Path) -> None:
-    path = tmp_path / "worker.log"
-    with path.open("ab") as writer:
-        for number in range(KEPT + 2):
-            writer.write(b"%d" % number * (LARGEST_BYTES + 1))
-            writer.flush()
-            rotate(path)
-        writer.write(b"on\n")
-        writer.flush()
-        assert path.read_bytes() == b"on\n"
-    kept = sorted(found.name for found in tmp_path.iterdir())
-    assert kept == ["worker.log", "worker.log.1", "worker.log.2", "worker.log.3"]
-    newest_first = [path.with_name(f"worker.log.{number}").read_bytes()[:1] for number in (1, 2, 3)]
-    assert newest_first == [b"4", b"3", b"2"]
-
-
-def test_a_small_or_missing_log_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "worker.log"
-    rotate(path)
-    path.write_text("few\n")
-    rotate(path)
-    assert [found.name for found in tmp_path.iterdir()] == ["worker.log"]
-
-
-def test_the_last_lines_of_a_log(tmp_path: Path) -> None:
-    path = tmp_path / "worker.log"
-    assert last_lines(path) == ""
-    path.write_text("".join(f"line {number}\n" for number in range(1000)))
-    assert re.findall(r"\d+", last_lines(path, 3)) == ["997", "998", "999"]

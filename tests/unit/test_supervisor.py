@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from console.desk.parts import ProcessPart
+from console.desk.parts import PlainLog, ProcessPart
 from console.desk.processes import end, marked_processes
 from console.desk.supervisor import LONGEST_PAUSE_SECONDS, StopRequest, StopRequested, Supervisor
 from models.errors import CallOperator
@@ -52,7 +52,8 @@ class Bench:
     def part(self, program: str, name: str = "part") -> ProcessPart:
         log = self.home / "logs" / f"{name}.log"
         says_up = lambda: log.exists() and "up" in log.read_text()  # noqa: E731
-        return ProcessPart(name, [sys.executable, "-c", program], self.home, os.environ, says_up)
+        command = [sys.executable, "-c", program]
+        return ProcessPart(name, command, self.home, os.environ, says_up, PlainLog(log))
 
 
 @pytest.fixture
