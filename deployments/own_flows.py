@@ -53,4 +53,16 @@ PURGE_EXECUTIONS = DeploymentSpec(
     tags=(OWNED_TAG,),
 )
 
-OWN_FLOWS = (UPKEEP, TIMED, RENEW_CRONTABS, PURGE_EXECUTIONS)
+PURGE_HISTORY = DeploymentSpec(
+    key="flow:purge-history",
+    flow_name="purge-history",
+    name="desk",
+    entrypoint="flows.upkeep.purge_history",
+    parameters={},
+    work_pool=WORK_POOL,
+    schedules=(ScheduleSpec("1day", "47 3 * * *", "UTC", True),),
+    description="Deletes refresh steps, timed items and prices that are older than the settings keep them.",
+    tags=(OWNED_TAG,),
+)
+
+OWN_FLOWS = (UPKEEP, TIMED, RENEW_CRONTABS, PURGE_EXECUTIONS, PURGE_HISTORY)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CTE, ColumnElement, Engine, Update, and_, case, func, or_, select, text, update
+from sqlalchemy import CTE, ColumnElement, Engine, Update, and_, case, delete, func, or_, select, text, update
 
 from missiondesk.store.lease import NO_LEASE, lease_for
 from models.timed import ClaimedItem, NewItem, TimedNames, TimedStatus, WantedRun
@@ -143,6 +143,16 @@ class TimedTasks:
         )
         with self._engine.connect() as connection:
             return connection.execute(ended).rowcount
+
+    def forget(self, before: datetime) -> int:
+        """Delete items that had ended before, and could not be begun any more then; how many they were."""
+        over = and_(
+            timed_task.c.status != TimedStatus.PENDING,
+            timed_task.c.finish_time < before,
+            timed_task.c.expires_at < before,
+        )
+        with self._engine.connect() as connection:
+            return connection.execute(delete(timed_task).where(over)).rowcount
 
     def wanted_runs(
         self, now: datetime, *, most_attempts: int, retry_seconds: float, again_seconds: float

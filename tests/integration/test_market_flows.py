@@ -34,6 +34,7 @@ from deployments.sync import sync
 from flows.desk import desk_of_this_process
 from flows.market import fetch_ohlc_data, update_all
 from flows.market_runs import FLOWS, STARTED, start_update, update_status
+from flows.upkeep import purge_history
 from missiondesk.desk import Desk
 from missiondesk.exchanges.credentials import Credentials
 from missiondesk.exchanges.sandbox.address import SANDBOX_KEY, SANDBOX_SECRET
@@ -367,6 +368,13 @@ def test_a_step_that_takes_too_long_is_ended_inside_the_whole_refresh(
     with pytest.raises(RefreshFailed, match="ohlc failed: it took longer than 1 s; not run: indicators"):
         update_all(clock.now)
     assert standing(desk, Step.OHLC, hour_of(clock.now)) is Standing.FAILED
+
+
+@pytest.mark.prefect
+def test_old_rows_are_deleted_by_a_flow(desk: Engine) -> None:
+    begin_step(desk, "long ago", "ohlc", datetime(2020, 1, 1, tzinfo=UTC))
+    state = purge_history(return_state=True)
+    assert (state.name, state.message) == ("Completed", "1 refresh steps, 0 timed items, 0 prices deleted")
 
 
 HOUR = hour_of(START)

@@ -113,3 +113,9 @@ def steps_of_run(engine: Engine, run: str) -> list[StepRun]:
             run=run,
         )
         return [StepRun(row[0], row[1], Standing(row[2]), *row[3:]) for row in rows]
+
+
+def forget_steps(engine: Engine, before: datetime) -> int:
+    """Delete the steps of earlier hours; how many they were."""
+    with engine.connect() as connection:
+        return execute(connection, "DELETE FROM refresh_step WHERE hour < :before", before=before).rowcount
