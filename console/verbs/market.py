@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import assert_never
+from typing import TextIO, assert_never
 
 import click
 
@@ -24,6 +25,14 @@ class _Failed(click.ClickException):
     """The command knows two exit codes: 0, and 2 for whatever went wrong."""
 
     exit_code = 2
+
+
+class _NowStderr(logging.StreamHandler[TextIO]):
+    """Writes to what is stderr at the moment: above the table, while one is drawn on the terminal."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 @click.command("market")
@@ -45,7 +54,7 @@ def market(context: click.Context, /, verb: str, markets: str, debug: bool, opti
     watch prints prices and spreads; feed streams prices to the bus and the store; exec runs the strategy, on
     paper unless the accounts named are armed; rexec runs it over prices that feed stored.
     """
-    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING)
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[_NowStderr()])
     try:
         with _ended_by_signals():
             settings = context.obj or join_desk()

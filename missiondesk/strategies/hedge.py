@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Final, Literal
 
 from missiondesk.feeds.board import Board, Place
 from missiondesk.strategies.report import Kind, Report
 from missiondesk.strategies.rules import Held, Move, Step
 from models.errors import DataStale
+
+_SIDES: Final[Sequence[Literal["bid", "ask"]]] = ("bid", "ask")
 
 
 def premium(index: Decimal, spot_bid: Decimal, spot_ask: Decimal) -> Decimal:
@@ -19,6 +22,14 @@ def premium(index: Decimal, spot_bid: Decimal, spot_ask: Decimal) -> Decimal:
         raise ValueError(f"expected prices above 0, got {index}, {spot_bid} and {spot_ask}")
     middle = (spot_bid + spot_ask) / 2
     return (index - middle) / middle
+
+
+def quoted_premium(board: Board, index: Place, spot: Place, now: datetime) -> Decimal:
+    """Of the middle of one book over that of another. Raises DataStale for a side that is not there."""
+    index_bid, index_ask, spot_bid, spot_ask = (
+        board.best(place, side, now).price for place in (index, spot) for side in _SIDES
+    )
+    return premium((index_bid + index_ask) / 2, spot_bid, spot_ask)
 
 
 @dataclass(frozen=True)
@@ -31,13 +42,6 @@ class HedgeTriggers:
     def __post_init__(self) -> None:
         if self.close_at >= self.open_at:
             raise ValueError(f"expected close_at below open_at {self.open_at}, got {self.close_at}")
-
-
-@dataclass(frozen=True)
-class _Prices:
-    index_bid: Decimal
-    index_ask: Decimal
-    premium: Decimal
 
 
 class HedgeRules:
@@ -53,7 +57,7 @@ class HedgeRules:
 
     def news(self, board: Board, now: datetime) -> Sequence[Report]:
         try:
-            found: Decimal | str = self._prices(board, now).premium
+            found: Decimal | str = quoted_premium(board, self._index, self._spot, now)
         except DataStale as stale:
             found = str(stale)
         if found == self._said:
@@ -65,18 +69,12 @@ class HedgeRules:
 
     def move(self, board: Board, held: Held, now: datetime) -> Move | None:
         try:
-            prices = self._prices(board, now)
+            found = quoted_premium(board, self._index, self._spot, now)
         except DataStale:
             return None
-        reason = f"premium {prices.premium:.8f}"
-        if held.lead.amount == 0 and prices.premium >= self._triggers.open_at:
-            return Move(Step.OPEN, "sell", prices.index_ask, reason)
-        if held.lead.amount != 0 and prices.premium <= self._triggers.close_at:
-            return Move(Step.CLOSE, "buy", prices.index_bid, reason)
+        reason = f"premium {found:.8f}"
+        if held.lead.amount == 0 and found >= self._triggers.open_at:
+            return Move(Step.OPEN, "sell", board.best(self._index, "ask", now).price, reason)
+        if held.lead.amount != 0 and found <= self._triggers.close_at:
+            return Move(Step.CLOSE, "buy", board.best(self._index, "bid", now).price, reason)
         return None
-
-    def _prices(self, board: Board, now: datetime) -> _Prices:
-        index_bid, index_ask = (board.best(self._index, side, now).price for side in ("bid", "ask"))
-        spot_bid, spot_ask = (board.best(self._spot, side, now).price for side in ("bid", "ask"))
-        index = (index_bid + index_ask) / 2
-        return _Prices(index_bid, index_ask, premium(index, spot_bid, spot_ask))
