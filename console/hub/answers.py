@@ -1,4 +1,7 @@
-"""The old protocol's envelope `{"code", "message", "result"}`; an error is HTTP 400 with a null result."""
+"""The old protocol's envelope `{"code", "message", "result"}`; an error is HTTP 400 with a null result.
+
+Only while the database or Prefect are away it is 503: nothing is wrong with the request then.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,18 @@ import json
 import logging
 from collections.abc import Callable, Coroutine
 from enum import Enum
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 
 from missiondesk.components.registry import AlreadyRegistered, ComponentOffline, HashTaken
 from missiondesk.components.texts import parse_json
 from missiondesk.components.workflows import WorkflowExists
-from models.errors import InputRefused, MissiondeskError, UnknownName
+from models.errors import InputRefused, MissiondeskError, RetryLater, UnknownName
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +52,7 @@ def done(result: Any) -> dict[str, Any]:
 
 
 def refused(error: Exception) -> Response:
-    """The answer of a request that was not."""
+    """The answer of a request that was not; 503 where the same request may succeed later."""
     code = _code_of(error)
     said = str(error) if isinstance(error, MissiondeskError) else type(error).__name__
     if isinstance(error, RequestValidationError):
@@ -55,7 +60,10 @@ def refused(error: Exception) -> Response:
     # Old clients compare the message of a repeated registration as a whole.
     message = code.words if code is Code.DUPLICATE else f"{code.words} {said}"
     content = {"code": code.number, "message": message, "result": None}
-    return Response(json.dumps(content), status_code=400, media_type="application/json")
+    status, headers = HTTPStatus.BAD_REQUEST, {}
+    if isinstance(error, RetryLater):
+        status, headers = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "5"}
+    return Response(json.dumps(content), status, headers, media_type="application/json")
 
 
 def _code_of(error: Exception) -> Code:
@@ -81,6 +89,8 @@ class EnvelopeRoute(APIRoute):
         async def handle_in_envelope(request: Request) -> Response:
             try:
                 return await handle(request)
+            except ClientDisconnect:
+                return Response(status_code=HTTPStatus.BAD_REQUEST)  # for nobody
             except Exception as error:
                 if not isinstance(error, MissiondeskError | RequestValidationError):
                     log.exception("%s %s broke", request.method, request.url.path)

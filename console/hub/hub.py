@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import UUID
@@ -26,7 +26,9 @@ log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 1.0
 SEEN_SECONDS = 10.0
-RECONNECT_SECONDS = 1.0
+SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 5.0
+# An app that its hub keeps waiting longer starts without it.
+START_SECONDS = 2.0
 MOST_INVALID = 100
 
 DATABASE_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
@@ -66,11 +68,10 @@ class Hub:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Hub]:
         """Serve while the block lasts; at its end the sockets are closed and their modules go elsewhere."""
-        ready = asyncio.Event()
-        serving = asyncio.create_task(self._serve_through_losses(ready), name="hub")
-        waiting = asyncio.create_task(ready.wait())
-        await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED, timeout=10)
-        waiting.cancel()
+        tried = asyncio.Event()
+        serving = asyncio.create_task(self._serve_through_losses(tried), name="hub")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(tried.wait(), START_SECONDS)
         try:
             yield self
         finally:
@@ -139,17 +140,31 @@ class Hub:
         self._woken.add(component_id)
         self._work.set()
 
-    async def _serve_through_losses(self, ready: asyncio.Event) -> None:
+    async def _serve_through_losses(self, tried: asyncio.Event) -> None:
+        """`tried` is set when the first attempt has succeeded or failed."""
+        pause, said_so = SHORTEST_PAUSE_SECONDS, False
+
+        def serves() -> None:
+            nonlocal pause, said_so
+            if said_so:
+                log.warning("components are served again")
+            pause, said_so = SHORTEST_PAUSE_SECONDS, False
+            tried.set()
+
         while True:
             try:
-                await self._serve(ready)
+                await self._serve(serves)
             except* DATABASE_ERRORS as errors:
-                log.warning("the hub lost its database and closes its websockets: %s", errors.exceptions[0])
+                if not said_so:
+                    log.warning("components are not served until the database answers: %s", _first(errors))
+                said_so = True
             finally:
                 self._drop_all_lines()
-            await asyncio.sleep(RECONNECT_SECONDS)
+            tried.set()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
-    async def _serve(self, ready: asyncio.Event) -> None:
+    async def _serve(self, serves: Callable[[], None]) -> None:
         session = await asyncpg.connect(self._url, timeout=10, server_settings={"application_name": "hub"})
         try:
             hub_id = await enter(session)
@@ -159,7 +174,7 @@ class Hub:
                 session.add_termination_listener(lambda _: lost.set())
                 await session.add_listener("missiondesk_command", self._hear_command)
                 await session.add_listener("missiondesk_connection", self._hear_connection)
-                ready.set()
+                serves()
                 try:
                     async with asyncio.TaskGroup() as tasks:
                         self._reports = ReportWriter(self._switchboard)
@@ -253,3 +268,10 @@ class Hub:
             await asyncio.sleep(SEEN_SECONDS)
             if self._lines:
                 await board.seen(list(self._lines))
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    found: BaseException = errors
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

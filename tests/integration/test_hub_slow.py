@@ -1,0 +1,80 @@
+"""Who sends a request too slowly is told so and closed; who has sent a whole one is not hurried."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from console.hub.impatient_http import WITHIN_SECONDS, Owed
+from missiondesk.settings import Settings
+from tests.hub_desk import Hub, threaded_hub, wait_until
+
+HEAD = b"POST /module/send_message HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n"
+WHOLE = b"GET /module/online HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.fixture
+def hub(database_url: str, short_home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    monkeypatch.setitem(WITHIN_SECONDS, Owed.HEAD, 1)
+    monkeypatch.setitem(WITHIN_SECONDS, Owed.BODY, 2)
+    given = {"MISSIONDESK_DATABASE_URL": database_url, "MISSIONDESK_HOME": str(short_home)}
+    with threaded_hub(Settings.load(given)) as running:
+        yield running
+
+
+@pytest.fixture
+def peer(hub: Hub) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", int(hub.address.rpartition(":")[2])), timeout=20) as opened:
+        yield opened
+
+
+def until_closed(peer: socket.socket) -> bytes:
+    """What is answered until the hub closes."""
+    answered = b""
+    while said := peer.recv(65_536):
+        answered += said
+    return answered
+
+
+def test_a_peer_that_says_nothing_is_closed(peer: socket.socket):
+    assert until_closed(peer) == b""
+
+
+def test_a_head_that_does_not_end(peer: socket.socket):
+    peer.sendall(WHOLE[:-2])
+    assert until_closed(peer).endswith(b"\r\n\r\nexpected the whole head within 1 s")
+
+
+def test_a_second_head_that_does_not_end(peer: socket.socket):
+    peer.sendall(WHOLE)
+    assert b" 200 OK" in peer.recv(65_536)
+    peer.sendall(WHOLE[:-2])
+    assert until_closed(peer).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+
+
+def test_a_body_that_trickles(peer: socket.socket, caplog: pytest.LogCaptureFixture):
+    peer.sendall(HEAD)
+    peer.settimeout(0.1)
+    began, answered = time.monotonic(), b""
+    while not answered:
+        assert time.monotonic() - began < 20
+        peer.sendall(b"{")
+        try:
+            answered = peer.recv(65_536)
+        except TimeoutError:
+            continue
+    assert answered.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    assert answered.endswith(b"\r\n\r\nexpected the whole body within 2 s")
+    assert time.monotonic() - began > 1.5
+    assert "broke" not in caplog.text
+
+
+def test_a_websocket_may_be_silent(hub: Hub):
+    with hub.websocket(f"hash={hub.register('silent')}") as module:
+        wait_until(lambda: hub.online() == ["silent"], "the module to be online")
+        with pytest.raises(TimeoutError):
+            module.recv(timeout=3)
+        assert hub.online() == ["silent"]
