@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
-from missiondesk.market.candles import Candles
+from missiondesk.market.candles import Candles, opening_time, to_datetime, to_milliseconds
 from models.errors import ExchangeUnreachable, OrderRejected, OutcomeUnknown, UnknownName
 from models.market import Instrument, OrderBook, Side, Ticker, Trade
 from models.order import ExchangeOrder, OrderType, Position
@@ -44,6 +44,7 @@ CREATE TABLE IF NOT EXISTS accepted (
     reduce_only INTEGER
 );
 CREATE TABLE IF NOT EXISTS price (symbol TEXT PRIMARY KEY, bid TEXT, ask TEXT, at TEXT);
+CREATE TABLE IF NOT EXISTS past_price (symbol TEXT, last TEXT, since TEXT);
 CREATE TABLE IF NOT EXISTS balance (currency TEXT PRIMARY KEY, total TEXT);
 """
 
@@ -82,7 +83,17 @@ class LittleVenue:
         return ()
 
     def candles(self, symbol: str, timeframe: str, *, since: datetime | None, limit: int) -> Candles:
-        raise UnknownName("timeframe", timeframe, ())
+        """Of today alone, opening at the last price before it."""
+        if timeframe != "1d" or since is None:
+            raise UnknownName("timeframe", timeframe, ())
+        midnight = opening_time(to_milliseconds(self.clock()), "1d")
+        with self._file() as file:
+            row = file.execute(
+                "SELECT last FROM past_price WHERE symbol = ? AND since < ? ORDER BY since DESC, rowid DESC",
+                (symbol, _stamp(to_datetime(midnight))),
+            ).fetchone()
+        opened = float(row[0] if row else self.ticker(symbol).last)
+        return Candles.from_rows([[midnight, opened, opened, opened, opened, 1]], timeframe, symbol)
 
     def ticker(self, symbol: str) -> Ticker:
         with self._file() as file:
@@ -190,6 +201,8 @@ class LittleVenue:
         with self._file() as file:
             row = (symbol, bid, ask, at and at.isoformat())
             file.execute("INSERT OR REPLACE INTO price VALUES (?, ?, ?, ?)", row)
+            past = (symbol, str((Decimal(bid) + Decimal(ask)) / 2), _stamp(self.clock()))
+            file.execute("INSERT INTO past_price VALUES (?, ?, ?)", past)
 
     def deposit(self, balances: Mapping[str, str]) -> None:
         with self._file() as file:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from decimal import Decimal
 
 from missiondesk.orders.admission import Standing, refusal
-from missiondesk.orders.exposure import Draft, activity, reducible
+from missiondesk.orders.exposure import Book, Draft, activity, reducible
 from missiondesk.orders.limits import over_limit
 from missiondesk.orders.notional import below_minimum, round_amount
 from missiondesk.orders.reconcile import Done, Send
@@ -19,21 +18,16 @@ from models.order import Order, TradeRequest
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the transaction read under the account's lock at `now`.
+    """What the transaction read under the account's lock.
 
     chain: the orders of this market that rest or have filled in the request's chain of Missions, read for
-    reducing requests. book: those of the whole account, read when its limits look at what it holds.
+    reducing requests. book: of the whole account, read when its limits look at what it holds.
     """
 
     standing: Standing
     orders_last_minute: int
     chain: Sequence[Order]
-    book: Sequence[Order]
-    now: datetime
-
-    @property
-    def midnight(self) -> datetime:
-        return self.now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    book: Book
 
 
 def decide(request: TradeRequest, send: Send, terms: Terms, snapshot: Snapshot) -> Decimal | Denied | Done:
@@ -61,7 +55,7 @@ def decide(request: TradeRequest, send: Send, terms: Terms, snapshot: Snapshot) 
 def _limit(request: TradeRequest, amount: Decimal, terms: Terms, snapshot: Snapshot) -> str | None:
     account = snapshot.standing.account
     weighs = weighs_book(account) and not request.reduce_only
-    if weighs and not {(order.exchange, order.symbol) for order in snapshot.book} <= terms.seen:
+    if weighs and not _marked(snapshot.book, terms):
         return f"what account {account.name} holds changed at this moment; tried again at the next tick"
     worst = terms.means.price * (1 + terms.means.slippage)
     done = activity(
@@ -69,6 +63,15 @@ def _limit(request: TradeRequest, amount: Decimal, terms: Terms, snapshot: Snaps
         snapshot.book,
         terms.marks,
         snapshot.orders_last_minute,
-        snapshot.midnight,
     )
     return over_limit(account, done, reduces=request.reduce_only)
+
+
+def _marked(book: Book, terms: Terms) -> bool:
+    """Whether the terms have a price for everything in the book that counts."""
+    if terms.midnight is None:  # the account got its limits just now
+        return False
+    return book.markets <= terms.seen and all(
+        mark.opening is not None or book.carries(market, mark.instrument) == 0
+        for market, mark in terms.marks.items()
+    )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from missiondesk.orders.notional import gain
 from models.market import Instrument
@@ -26,18 +26,19 @@ class Holding:
     realised: Decimal = _ZERO
 
 
-def holding_after(fills: Iterable[Order], instrument: Instrument, since: datetime | None = None) -> Holding:
+NOTHING_HELD: Final = Holding()
+
+
+def holding_after(fills: Iterable[Order], instrument: Instrument, before: Holding = NOTHING_HELD) -> Holding:
     """The holding that orders on one market left, in the order they were sent; unfilled ones change nothing.
 
     Reducing leaves the entry price as it is, crossing zero starts a new one. A spot holding can't be short:
-    coins sold beyond what these orders bought came from elsewhere. `since` leaves what was realised by orders
-    last updated before it out.
+    coins sold beyond what these orders bought came from elsewhere. `before`: what was held before them.
     """
-    holding = Holding()
+    holding = before
     for order in fills:
         if order.filled > 0:
-            counted = since is None or order.updated_at >= since
-            holding = _add(holding, order, instrument, counted)
+            holding = _add(holding, order, instrument)
     return holding
 
 
@@ -46,14 +47,14 @@ def fill_price(order: Order) -> Decimal:
     return order.average or order.price or _ZERO
 
 
-def _add(holding: Holding, order: Order, instrument: Instrument, counted: bool) -> Holding:
+def _add(holding: Holding, order: Order, instrument: Instrument) -> Holding:
     signed = order.filled if order.side == "buy" else -order.filled
     price = fill_price(order)
     if holding.amount * signed >= 0:
         return _grown(holding, signed, price, instrument)
     closed = min(abs(signed), abs(holding.amount))
     realised = holding.realised
-    if counted and holding.entry_price > 0:
+    if holding.entry_price > 0:
         closed_side = closed if holding.amount > 0 else -closed
         realised += gain(instrument, closed_side, holding.entry_price, price)
     amount = holding.amount + signed

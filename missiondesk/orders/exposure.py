@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from missiondesk.orders.entry import Holding, holding_after
@@ -22,10 +20,50 @@ Market = tuple[str, str]
 
 @dataclass(frozen=True)
 class Mark:
-    """A market and the price its holdings are valued at."""
+    """A market and the price its holdings are valued at now; `opening` is the one at the day's start.
+
+    `opening` None: not known, which it need not be when nothing was carried over.
+    """
 
     instrument: Instrument
     price: Decimal
+    opening: Decimal | None = None
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What all orders of one market that settled before today add up to, sells below zero.
+
+    `lowest`: the lowest that sum ever was, at most 0.
+    """
+
+    total: Decimal
+    lowest: Decimal = _ZERO
+
+    def amount(self, instrument: Instrument) -> Decimal:
+        """What of it was held as the day began: spot can't be short, what went below zero was not ours."""
+        return self.total if instrument.is_contract else self.total - self.lowest
+
+
+@dataclass(frozen=True)
+class Book:
+    """An account's orders that rest, or have filled and were last heard of today, in the order they were
+    sent; and of each market what the earlier ones left. A day begins at midnight UTC.
+    """
+
+    orders: Sequence[Order] = ()
+    carried: Mapping[Market, Carried] = field(default_factory=dict)
+
+    @property
+    def markets(self) -> frozenset[Market]:
+        return frozenset((order.exchange, order.symbol) for order in self.orders) | self.carried.keys()
+
+    def of(self, market: Market) -> list[Order]:
+        return [order for order in self.orders if (order.exchange, order.symbol) == market]
+
+    def carries(self, market: Market, instrument: Instrument) -> Decimal:
+        """The signed amount that was held as the day began."""
+        return self.carried[market].amount(instrument) if market in self.carried else _ZERO
 
 
 @dataclass(frozen=True)
@@ -38,33 +76,19 @@ class Draft:
     price: Decimal
 
 
-def by_market(book: Iterable[Order]) -> dict[Market, list[Order]]:
-    """Orders of each market, in the order given."""
-    markets: defaultdict[Market, list[Order]] = defaultdict(list)
-    for order in book:
-        markets[order.exchange, order.symbol].append(order)
-    return dict(markets)
-
-
-def activity(
-    draft: Draft,
-    book: Sequence[Order],
-    marks: Mapping[Market, Mark],
-    orders_last_minute: int,
-    midnight: datetime,
-) -> Activity:
-    """The account's activity with the draft. `book` holds its orders that rest or have filled, oldest first.
+def activity(draft: Draft, book: Book, marks: Mapping[Market, Mark], orders_last_minute: int) -> Activity:
+    """The account's activity with the draft.
 
     `marks` covers the markets that count, the draft's own included; orders on others (another quote currency)
     are left out. Without marks, exposure and gain are 0.
     """
     own = (draft.instrument.exchange, draft.instrument.symbol)
     before = after = day_gain = _ZERO
-    books = by_market(book)
     for market, mark in marks.items():
-        orders = books.get(market, [])
-        holding = holding_after(orders, mark.instrument, since=midnight)
-        day_gain += _day_gain(orders, holding, mark, midnight)
+        orders = book.of(market)
+        carried = Holding(book.carries(market, mark.instrument), mark.opening or _ZERO)
+        holding = holding_after(orders, mark.instrument, carried)
+        day_gain += _day_gain(orders, holding, mark)
         buys, sells = _resting(orders)
         worst = replace(mark, price=max(mark.price, draft.price)) if market == own else mark
         before += _exposure(holding, buys, sells, worst)
@@ -113,8 +137,9 @@ def _exposure(holding: Holding, buys: Decimal, sells: Decimal, mark: Mark) -> De
     return notional(mark.instrument, most, mark.price)
 
 
-def _day_gain(orders: Iterable[Order], holding: Holding, mark: Mark, midnight: datetime) -> Decimal:
-    fees = sum((order.fee for order in orders if order.updated_at >= midnight), _ZERO)
+def _day_gain(orders: Iterable[Order], holding: Holding, mark: Mark) -> Decimal:
+    """What was carried over counts from its price as the day began, what was bought since from its own."""
+    fees = sum((order.fee for order in orders), _ZERO)
     unrealised = _ZERO
     if holding.amount != 0 and holding.entry_price > 0:
         unrealised = gain(mark.instrument, holding.amount, holding.entry_price, mark.price)

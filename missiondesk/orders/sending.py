@@ -12,10 +12,11 @@ from uuid import UUID
 from missiondesk.exchanges.port import Trading
 from missiondesk.orders.admission import Standing, refusal
 from missiondesk.orders.decision import Snapshot, decide
+from missiondesk.orders.exposure import Book
 from missiondesk.orders.reconcile import Done, Send, after_report
 from missiondesk.orders.settlement import Settlement
 from missiondesk.orders.sizing import Denied
-from missiondesk.orders.terms import Quotes, Terms, weighs_book
+from missiondesk.orders.terms import Quotes, Terms
 from missiondesk.store.orders import Ledger
 from models.errors import (
     CredentialsRefused,
@@ -74,7 +75,7 @@ class Sender:
             if isinstance(terms, Denied):
                 decision: Decimal | Denied | Done = terms
             else:
-                decision = decide(request, send, terms, self._snapshot(ledger, request, standing, now))
+                decision = decide(request, send, terms, _snapshot(ledger, request, standing, terms, now))
             if isinstance(decision, Done):
                 return decision
             if standing.desk is None:
@@ -85,16 +86,6 @@ class Sender:
             if written is None:
                 raise LeaseLost(f"another tick made attempt {send.attempt} of this order at the same moment")
             return written
-
-    def _snapshot(self, ledger: Ledger, request: TradeRequest, standing: Standing, now: datetime) -> Snapshot:
-        account, mode, reduces = request.account, request.mode, request.reduce_only
-        return Snapshot(
-            standing=standing,
-            orders_last_minute=ledger.sent_since(account, mode, now - _MINUTE),
-            chain=_chain(ledger, request) if reduces else (),
-            book=ledger.book(account, mode) if weighs_book(standing.account) and not reduces else (),
-            now=now,
-        )
 
     def _place(
         self, trading: Trading, intent: Order, instrument: Instrument, leverage: Decimal | None
@@ -155,6 +146,18 @@ class Sender:
         if mission is not None and mission.open and not mission.leased:
             raise LeaseLost(f"another tick holds the missionary of mission {request.mission_id} now")
         return standing
+
+
+def _snapshot(
+    ledger: Ledger, request: TradeRequest, standing: Standing, terms: Terms, now: datetime
+) -> Snapshot:
+    account, mode, reduces = request.account, request.mode, request.reduce_only
+    return Snapshot(
+        standing=standing,
+        orders_last_minute=ledger.sent_since(account, mode, now - _MINUTE),
+        chain=_chain(ledger, request) if reduces else (),
+        book=Book() if terms.midnight is None else ledger.book(account, mode, terms.midnight),
+    )
 
 
 def _chain(ledger: Ledger, request: TradeRequest) -> list[Order]:

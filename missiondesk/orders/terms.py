@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from missiondesk.exchanges.port import MarketData, Trading
-from missiondesk.orders.entry import holding_after
-from missiondesk.orders.exposure import Mark, Market, by_market
+from missiondesk.market.candles import to_milliseconds
+from missiondesk.orders.entry import Holding, holding_after
+from missiondesk.orders.exposure import Book, Mark, Market
 from missiondesk.orders.notional import round_price
 from missiondesk.orders.sizing import Denied, Means, misfit, needs_balances
 from missiondesk.store.orders import TradeOrders
@@ -25,7 +26,8 @@ class Terms:
     """What an intent is decided on, beside what the database says.
 
     limit: the order's limit price, None at market. marks: what values the account's markets that share the
-    request's quote currency, when its limits look at them; seen: every market that was looked at for it.
+    request's quote currency, when its limits look at them; seen: every market that was looked at for it;
+    midnight: the start of the day (UTC) that its gains are counted of.
     """
 
     instrument: Instrument
@@ -33,6 +35,7 @@ class Terms:
     means: Means
     marks: Mapping[Market, Mark] = field(default_factory=dict)
     seen: frozenset[Market] = frozenset()
+    midnight: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -68,22 +71,44 @@ class Quotes:
         return terms if ticker is None or not weighs else self._with_marks(terms, request, ticker)
 
     def _with_marks(self, terms: Terms, request: TradeRequest, ticker: Ticker) -> Terms | Denied:
-        books = by_market(self.orders.book(request.account, request.mode))
+        midnight = self.clock().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        book = self.orders.book(request.account, request.mode, midnight)
         own = (request.exchange, request.symbol)
-        marks = {own: Mark(terms.instrument, ticker.last)}
-        for market, orders in books.items():
+        seen = book.markets | {own}
+        marks = {}
+        for market in seen:
             exchange, symbol = market
-            instrument = self.market(exchange).instruments().get(symbol)
-            if market == own or instrument is None or instrument.quote != terms.instrument.quote:
+            instrument = (
+                terms.instrument if market == own else self.market(exchange).instruments().get(symbol)
+            )
+            if instrument is None or instrument.quote != terms.instrument.quote:
                 continue
-            price = _ZERO  # does not count when nothing is held or resting
-            if holding_after(orders, instrument).amount or not all(order.status.is_final for order in orders):
-                other = self.market(exchange).ticker(symbol)
-                if (stale := self._staleness(other)) is not None:
-                    return Denied(stale)
-                price = other.last
-            marks[market] = Mark(instrument, price)
-        return replace(terms, marks=marks, seen=frozenset({*books, own}))
+            mark = Mark(instrument, ticker.last) if market == own else self._mark(instrument, book)
+            if isinstance(mark, Denied):
+                return mark
+            if book.carries(market, instrument) != 0:
+                mark = replace(mark, opening=self._opening(instrument, midnight) or mark.price)
+            marks[market] = mark
+        return replace(terms, marks=marks, seen=seen, midnight=midnight)
+
+    def _mark(self, instrument: Instrument, book: Book) -> Mark | Denied:
+        market = (instrument.exchange, instrument.symbol)
+        orders = book.of(market)
+        held = holding_after(orders, instrument, Holding(book.carries(market, instrument)))
+        if held.amount == 0 and all(order.status.is_final for order in orders):
+            return Mark(instrument, _ZERO)  # what it was traded at is all that counts
+        ticker = self.market(instrument.exchange).ticker(instrument.symbol)
+        if (stale := self._staleness(ticker)) is not None:
+            return Denied(stale)
+        return Mark(instrument, ticker.last)
+
+    def _opening(self, instrument: Instrument, midnight: datetime) -> Decimal | None:
+        """The first price of the day; None while nothing has traded in it: the price has not moved then."""
+        market = self.market(instrument.exchange)
+        today = market.candles(instrument.symbol, "1d", since=midnight, limit=1)
+        if len(today) == 0 or today.open_time[-1] < to_milliseconds(midnight):
+            return None
+        return Decimal(str(today.open[-1]))
 
     def _staleness(self, ticker: Ticker) -> str | None:
         age = self.clock() - ticker.at

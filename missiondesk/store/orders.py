@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from missiondesk.orders.admission import DeskState, MissionState, Standing
+from missiondesk.orders.exposure import Book, Carried
 from missiondesk.store.database import transaction
 from models import tables
 from models.account import Account, Mode
@@ -64,9 +65,10 @@ class TradeOrders:
         of_run = _order.c.strategy_run_id == run_id
         return self._read(select(_order).where(of_run).order_by(_order.c.sequence, _order.c.attempt))
 
-    def book(self, account: str, mode: Mode) -> list[Order]:
-        """The account's orders that rest or have filled, oldest first."""
-        return self._read(_book(account, mode))
+    def book(self, account: str, mode: Mode, midnight: datetime) -> Book:
+        """What the account's limits look at, for the day that began at `midnight`."""
+        with self._engine.connect() as connection:
+            return _book(connection, account, mode, midnight)
 
     def chain_book(
         self, account: str, mode: Mode, mission_id: int, exchange: str, symbol: str
@@ -179,8 +181,8 @@ class Ledger:
     def standing(self, request: TradeRequest, holder: str) -> Standing:
         return _standing(self._connection, request, holder)
 
-    def book(self, account: str, mode: Mode) -> list[Order]:
-        return _orders(self._connection, _book(account, mode))
+    def book(self, account: str, mode: Mode, midnight: datetime) -> Book:
+        return _book(self._connection, account, mode, midnight)
 
     def chain_book(
         self, account: str, mode: Mode, mission_id: int, exchange: str, symbol: str
@@ -191,7 +193,7 @@ class Ledger:
         """The same for one market and the run of a strategy."""
         return _orders(
             self._connection,
-            _book(account, mode).where(
+            _resting_or_filled(account, mode).where(
                 _order.c.strategy_run_id == run_id, _order.c.exchange == exchange, _order.c.symbol == symbol
             ),
         )
@@ -232,7 +234,8 @@ def _orders(connection: Connection, query: Executable) -> list[Order]:
     return [Order.from_row({**row}) for row in connection.execute(query).mappings()]
 
 
-def _book(account: str, mode: Mode) -> Select[Any]:
+def _resting_or_filled(account: str, mode: Mode) -> Select[Any]:
+    """Oldest first."""
     return (
         select(_order)
         .where(
@@ -244,12 +247,46 @@ def _book(account: str, mode: Mode) -> Select[Any]:
     )
 
 
+def _book(connection: Connection, account: str, mode: Mode, midnight: datetime) -> Book:
+    """Years of orders are added up by the database, one sum for each market."""
+    of_account = (_order.c.account == account, _order.c.mode == mode)
+    market = (_order.c.exchange, _order.c.symbol)
+    fill = case((_order.c.side == "buy", _order.c.filled), else_=-_order.c.filled)
+    sums = (
+        select(
+            *market,
+            fill.label("fill"),
+            func.sum(fill).over(partition_by=market, order_by=(_order.c.sent_at, _order.c.id)).label("sum"),
+        )
+        .where(
+            *of_account,
+            _order.c.filled > 0,
+            _order.c.updated_at < midnight,
+            _order.c.status.not_in(_UNSETTLED),
+        )
+        .subquery()
+    )
+    carried = select(
+        sums.c.exchange, sums.c.symbol, func.sum(sums.c.fill), func.least(func.min(sums.c.sum), 0)
+    ).group_by(sums.c.exchange, sums.c.symbol)
+    today = _resting_or_filled(account, mode).where(
+        or_(_order.c.updated_at >= midnight, _order.c.status.in_(_UNSETTLED))
+    )
+    return Book(
+        _orders(connection, today),
+        {
+            (exchange, symbol): Carried(total, lowest)
+            for exchange, symbol, total, lowest in connection.execute(carried)
+        },
+    )
+
+
 def _chain_book(account: str, mode: Mode, mission_id: int, exchange: str, symbol: str) -> Select[Any]:
     chain = select(cast(literal(mission_id), BigInteger).label("id")).cte("chain", recursive=True)
     is_next = _mission.c.id == chain.c.id
     neighbour = case((is_next, _mission.c.next_mission_id), else_=_mission.c.id)
     chain = chain.union(select(neighbour).where(or_(is_next, _mission.c.next_mission_id == chain.c.id)))
-    return _book(account, mode).where(
+    return _resting_or_filled(account, mode).where(
         _order.c.exchange == exchange, _order.c.symbol == symbol, _order.c.mission_id.in_(select(chain.c.id))
     )
 

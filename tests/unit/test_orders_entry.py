@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 
 from hypothesis import given
@@ -14,7 +13,7 @@ from missiondesk.orders.notional import gain
 from models.market import Instrument
 from models.order import Order
 from tests.little_venue import BITCOIN
-from tests.order_values import NOON, order
+from tests.order_values import order
 
 LINEAR = replace(BITCOIN, is_contract=True)
 INVERSE = replace(LINEAR, inverse=True, contract_size=Decimal(100))
@@ -59,10 +58,11 @@ def test_inverse_contracts_average_by_what_they_earn() -> None:
     assert gain(INVERSE, Decimal(2), Decimal(150), Decimal(150)) == 0
 
 
-def test_only_what_was_realised_since_an_instant_counts() -> None:
-    yesterday = sell("1", "50").model_copy(update={"updated_at": NOON - timedelta(days=1)})
-    holding = holding_after([buy("2", "100"), yesterday, sell("1", "90")], BITCOIN, since=NOON)
-    assert holding.realised == Decimal(-10)
+def test_what_was_held_before_counts_from_its_price() -> None:
+    before = Holding(Decimal(2), Decimal(100))
+    assert holding_after([sell("1", "90")], BITCOIN, before) == Holding(
+        Decimal(1), Decimal(100), Decimal(-10)
+    )
 
 
 def test_orders_without_a_fill_change_nothing() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from missiondesk.orders.admission import DeskState, MissionState, Standing, refusal
 from missiondesk.orders.decision import Snapshot, decide
 from missiondesk.orders.entry import holding_after
-from missiondesk.orders.exposure import Draft, Mark, activity, reducible
+from missiondesk.orders.exposure import Book, Carried, Draft, Mark, activity, reducible
 from missiondesk.orders.limits import Activity, over_limit
 from missiondesk.orders.reconcile import Done, Send
 from missiondesk.orders.sizing import Denied, Means
@@ -108,7 +108,7 @@ def test_exposure_adds_all_markets_of_the_quote_currency() -> None:
         MARKET: Mark(BITCOIN, Decimal(110)),
         (ETHER.exchange, ETHER.symbol): Mark(ETHER, Decimal(10)),
     }
-    found = activity(Draft(BITCOIN, "buy", Decimal(2), Decimal(120)), book, marks, 3, MIDNIGHT)
+    found = activity(Draft(BITCOIN, "buy", Decimal(2), Decimal(120)), Book(book), marks, 3)
     assert found == Activity(
         notional=Decimal(240),
         orders_last_minute=3,
@@ -116,6 +116,38 @@ def test_exposure_adds_all_markets_of_the_quote_currency() -> None:
         exposure_after=Decimal(460),
         day_gain=Decimal(20),
     )
+
+
+@pytest.mark.parametrize(
+    ("opening", "price", "gained"),
+    [(100, 110, 8), (150, 110, -42), (110, 110, -2)],
+    ids=["risen since midnight", "fallen since midnight, bought below", "not moved"],
+)
+def test_a_day_counts_what_was_carried_over_from_its_opening_price(
+    opening: int, price: int, gained: int
+) -> None:
+    """One bitcoin carried over, one sold of it for the price now, another bought and sold; a fee of 2."""
+    book = Book(
+        [
+            order(average=Decimal(price)),
+            order(side="sell", average=Decimal(price)),
+            order(status="open", fee=Decimal(2)),
+        ],
+        {MARKET: Carried(Decimal(-2), lowest=Decimal(-3))},
+    )
+    marks = {MARKET: Mark(BITCOIN, Decimal(price), Decimal(opening))}
+    draft = Draft(BITCOIN, "sell", Decimal(1), Decimal(price))
+    assert activity(draft, book, marks, 0).day_gain == gained
+
+
+def test_a_holding_without_its_opening_price_is_not_guessed() -> None:
+    account = limited(max_daily_loss=Decimal(10**6))
+    book = Book((), {MARKET: Carried(Decimal(1))})
+    for opening, denied in ((None, True), (Decimal(100), False)):
+        marks = {MARKET: Mark(BITCOIN, Decimal(100), opening)}
+        terms = Terms(BITCOIN, None, Means(Decimal(100)), marks, frozenset({MARKET}), MIDNIGHT)
+        decision = decide(REQUEST, Send(0), terms, Snapshot(replace(STANDING, account=account), 0, (), book))
+        assert isinstance(decision, Denied) == denied
 
 
 def test_resting_reducing_orders_leave_less_to_reduce() -> None:
@@ -130,8 +162,8 @@ def test_resting_reducing_orders_leave_less_to_reduce() -> None:
 
 def test_what_was_not_priced_is_not_guessed() -> None:
     account = limited(max_open_exposure=Decimal(10**6))
-    terms = Terms(BITCOIN, None, Means(Decimal(100)), {}, frozenset({MARKET}))
-    snapshot = Snapshot(replace(STANDING, account=account), 0, (), [order(symbol="ETH/USD")], NOON)
+    terms = Terms(BITCOIN, None, Means(Decimal(100)), {}, frozenset({MARKET}), MIDNIGHT)
+    snapshot = Snapshot(replace(STANDING, account=account), 0, (), Book([order(symbol="ETH/USD")]))
     denied = decide(REQUEST, Send(0), terms, snapshot)
     assert isinstance(denied, Denied)
     assert "changed at this moment" in denied.reason
@@ -141,7 +173,7 @@ def test_what_was_not_priced_is_not_guessed() -> None:
 def test_a_remainder_below_the_minimum_is_done(remainder: str, held: str) -> None:
     request = replace(REQUEST, side="sell", reduce_only=True)
     terms = Terms(BITCOIN, None, Means(Decimal(100), free={"BTC": Decimal(9)}))
-    snapshot = Snapshot(STANDING, 0, [order(amount=held)], (), NOON)
+    snapshot = Snapshot(STANDING, 0, [order(amount=held)], Book())
     assert decide(request, Send(1, Decimal(remainder)), terms, snapshot) == Done()
 
 
@@ -188,9 +220,11 @@ def test_no_sequence_of_orders_passes_a_limit(sequence: list[Move], contracts: b
             ]
             continue
         request = replace(REQUEST, amount=move.amount, side=move.side, price=move.limit)
-        terms = Terms(instrument, move.limit, Means(move.limit or PRICE), marks, frozenset({MARKET}))
+        terms = Terms(
+            instrument, move.limit, Means(move.limit or PRICE), marks, frozenset({MARKET}), MIDNIGHT
+        )
         recent = sum(at > now - timedelta(minutes=1) for at in sent)
-        snapshot = Snapshot(replace(STANDING, account=account), recent, (), book, now)
+        snapshot = Snapshot(replace(STANDING, account=account), recent, (), Book(book))
         amount = decide(request, Send(0), terms, snapshot)
         if isinstance(amount, Denied):
             continue
