@@ -58,7 +58,8 @@ def market(context: click.Context, /, verb: str, markets: str, debug: bool, opti
     try:
         with _ended_by_signals():
             settings = context.obj or join_desk()
-            named = markets_of(markets, Verb(verb), options.strategy, datetime.now(UTC))
+            at = options.begin or datetime.now(UTC)
+            named = markets_of(markets, Verb(verb), options.strategy, at)
             _run(Verb(verb), settings, named, options)
     except InputRefused as refused:
         raise click.UsageError(str(refused)) from None

@@ -132,7 +132,11 @@ _OPTIONS: Final = (
         multiple=True,
         help="rexec: taker fee of each market, a fraction.  [default: 0]",
     ),
-    click.option("--begin", type=_Instant(), help="rexec: from when on.  [default: the beginning]"),
+    click.option(
+        "--begin",
+        type=_Instant(),
+        help="rexec: from when on; rolling names are meant as of then.  [default: the beginning]",
+    ),
     click.option("--end", type=_Instant(), help="rexec: until when.  [default: now]"),
     click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Stop after so long."),
     click.option("--quotes", type=click.IntRange(1), help="Stop after so many."),
@@ -158,8 +162,10 @@ def market_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def markets_of(names: str, verb: Verb, strategy: StrategyName, now: datetime) -> Sequence[NamedMarket]:
-    """Raises InputRefused for names in no known form, and for the wrong number of them."""
+    """As they stand at `now`. Raises InputRefused for names in no known form, and for the wrong number."""
     named = [market_of(name.strip(), now) for name in names.split(",")]
     if strategy is not StrategyName.TICKER and verb is not Verb.FEED and len(named) != 2:
         raise InputRefused(f"expected two markets for strategy {strategy}, got {len(named)}: {names}")
+    if len({(market.exchange, market.symbol) for market in named}) < len(named):
+        raise InputRefused(f"expected different markets, got one twice: {names}")
     return named

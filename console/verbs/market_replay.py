@@ -46,4 +46,5 @@ def replay(settings: Settings, named: Sequence[NamedMarket], options: MarketOpti
         silent = False
         click.echo(str(line))
     if silent:
-        click.echo("nothing of these markets is stored in this period; `missiondesk market feed` stores it")
+        wanted = " and ".join(f"{place.exchange}:{place.symbol}" for place in places)
+        click.echo(f"nothing of {wanted} is stored in this period; `missiondesk market feed` stores it")

@@ -150,6 +150,7 @@ def computed_directly(database_url: str) -> list[str]:
         (["-mokex_future_btcusd_month"], "expected a market in one of the forms okex_future_{btc,eth}usd"),
         (["-m", "krakn:BTC/USD,kraken:BTC/USD"], "unknown exchange 'krakn'; existing: kraken"),
         (["-m", "kraken:BTC/USD"], "expected two markets for strategy diff, got 1"),
+        (["-mkraken:BTC/USD,kraken:BTC/USD"], "expected different markets, got one twice"),
         (["-swalk"], "'walk' is not one of 'diff', 'ticker', 'hedge'"),
         (["--fee", "much", "rexec"], "expected a number, got 'much'"),
         (["--fee", "0", "rexec"], "expected --fee once for each of 2 markets, got 1"),
@@ -167,7 +168,13 @@ def test_what_is_not_understood_is_refused_with_what_is(
 def test_a_replay_of_nothing_says_where_prices_come_from(settings: Settings) -> None:
     result = said(settings, f"-m{NAMES}", "rexec")
     assert result.exit_code == 0
-    assert "`missiondesk market feed` stores it" in result.output
+    assert "nothing of okx:BTC/USDT and bitmex:BTC/USD:BTC is stored in this period" in result.output
+
+
+def test_a_rolling_name_means_what_it_meant_when_it_was_recorded(settings: Settings) -> None:
+    names = "-mokex_future_btcusd_thisweek,okex_future_btcusd_nextweek"
+    result = said(settings, names, "--begin=2026-01-07", "rexec")
+    assert "okx:BTC/USD:BTC-260109 and okx:BTC/USD:BTC-260116" in result.output
 
 
 def test_a_closed_venue_names_another(settings: Settings) -> None:

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from missiondesk.feeds.board import Place
 from missiondesk.orders.killswitch import KillSwitch
 from missiondesk.orders.strategy import StrategyGateway, Wanted
 from missiondesk.store.strategy_runs import StrategyRuns
+from missiondesk.strategies.trader import DeskTrader
 from models.errors import InputRefused, LeaseLost
+from models.market import OrderBook
 from models.order import OrderStatus, StrategyKey, client_order_id
-from tests.little_venue import PERPETUAL, SYMBOL, Fault
-from tests.order_desk import ACCOUNT, OrderDesk, little_desk
+from tests.little_venue import PERPETUAL, SYMBOL, Fault, LittleVenue
+from tests.order_desk import ACCOUNT, MovableClock, OrderDesk, little_desk
 
 BUY = Wanted(ACCOUNT, "little", SYMBOL, "buy", Decimal("0.5"))
 RESTING = replace(BUY, price=Decimal(19000))
@@ -145,6 +148,41 @@ def test_a_killed_run_leaves_nothing_resting_and_nothing_twice(desk: OrderDesk) 
         (OrderStatus.CANCELLED, Decimal(0)),
     ]
     assert [order.status for order in desk.venue.accepted()] == ["cancelled"]
+
+
+class SlowVenue(LittleVenue):
+    """Its books take ten seconds."""
+
+    def order_book(self, symbol: str, depth: int = 50) -> OrderBook:
+        assert isinstance(self.clock, MovableClock)
+        self.clock.forward(10)
+        return OrderBook(self.name, symbol, (), (), self.clock())
+
+
+@pytest.mark.parametrize(("slow", "seconds"), [("place", 10), ("cancel", 20), ("depth", 10)])
+def test_a_slow_call_marks_its_market_bad_for_half_an_hour(
+    desk: OrderDesk, tmp_path: Path, slow: str, seconds: float
+) -> None:
+    place, venue = Place("little", SYMBOL), SlowVenue(tmp_path / "slow.sqlite", desk.clock)
+    trader = DeskTrader(gateway(desk), lambda exchange: venue, desk.clock)
+    resting = trader.place(RESTING)
+
+    def fault(call: str) -> None:
+        if call == slow:
+            desk.clock.forward(seconds)
+
+    desk.venue.fault = fault
+    match slow:
+        case "place":
+            trader.place(BUY)
+        case "cancel":
+            assert trader.cancel(resting, "enough").status is OrderStatus.CANCELLED
+        case _:
+            trader.order_book(place)
+    assert "is left alone until" in (trader.problem(place) or "")
+    assert trader.problem(Place("little", "ETH/USD")) is None
+    desk.clock.forward(30 * 60)
+    assert trader.problem(place) is None
 
 
 def test_one_process_works_for_a_run(desk: OrderDesk) -> None:
