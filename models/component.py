@@ -33,6 +33,11 @@ class CommandStatus(StrEnum):
     def final(self) -> bool:
         return self not in (CommandStatus.WAITING, CommandStatus.SENT)
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the work may have been done though no report says so."""
+        return self in (CommandStatus.TIMEOUT, CommandStatus.UNKNOWN)
+
 
 class CommandKind(StrEnum):
     EXECUTE = "execute"  # asks for a report
@@ -85,7 +90,8 @@ class Outcome:
 class Work:
     """What a component is asked to do. `place` is where in which walk: one open command per place.
 
-    `wait_seconds`: how long it may lie unsent while the component is offline.
+    `wait_seconds`: how long it may lie unsent while the component is offline. `repeatable` work may be done
+    twice, so it is asked for again where it is in doubt.
     """
 
     args: Any
@@ -95,6 +101,7 @@ class Work:
     timeout_seconds: float = EXECUTION_SECONDS
     wait_seconds: float = EXECUTION_SECONDS
     place: str | None = None
+    repeatable: bool = False
 
 
 def component_hash(name: str, description: str, model_hash: str) -> str:

@@ -31,6 +31,8 @@ _GIVE = insert(component_command).values(
     send_by=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, bindparam("wait_seconds", type_=Float))
 )
 
+_OUTCOME = tuple(component_command.c[name] for name in ("id", "status", "error", "message", "outputs"))
+
 
 class Commands:
     """`url` is where outcomes are listened for."""
@@ -53,12 +55,15 @@ class Commands:
         return [row["id"] for row in rows]
 
     def give_once(self, component_id: int, work: Work) -> ExecutionId:
-        """The command of `work.place` that is open or succeeded, else a new one."""
+        """The newest command of `work.place` where it must not be given again, else a new one.
+
+        It must not while it is open, when it has succeeded, and when it is in doubt, unless it is repeatable.
+        """
         with transaction(self._engine) as connection:
             connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"place {work.place}"))))
-            present = _newest_at(connection, work.place)
-            if present is not None:
-                return ExecutionId(present)
+            newest = _newest_at(connection, work.place)
+            if newest is not None and not _may_be_given_again(newest.status, work):
+                return newest.execution_id
             row = _row(component_id, work)
             connection.execute(_GIVE, row)
             return ExecutionId(row["id"])
@@ -84,10 +89,9 @@ class Commands:
 
     def outcome(self, execution_id: UUID) -> Outcome:
         """How it stands now. Raises InputRefused for an id that does not exist."""
-        columns = component_command.c
-        query = select(columns.id, columns.status, columns.error, columns.message, columns.outputs)
+        query = select(*_OUTCOME).where(component_command.c.id == execution_id)
         with self._engine.connect() as connection:
-            row = connection.execute(query.where(columns.id == execution_id)).one_or_none()
+            row = connection.execute(query).one_or_none()
         if row is None:
             raise InputRefused(f"expected the id of a command of the last days, got {execution_id}")
         return _outcome(row)
@@ -117,18 +121,17 @@ class Commands:
         return self.outcome(execution_id)
 
 
-def _newest_at(connection: Connection, place: str | None) -> UUID | None:
-    query = (
-        select(component_command.c.id)
-        .where(
-            component_command.c.place == place,
-            component_command.c.status.in_(["waiting", "sent", "succeeded"]),
-        )
-        .order_by(component_command.c.sequence.desc())
-        .limit(1)
-    )
-    found: UUID | None = connection.scalar(query)
-    return found
+def _newest_at(connection: Connection, place: str | None) -> Outcome | None:
+    columns = component_command.c
+    newest = select(*_OUTCOME).where(columns.place == place).order_by(columns.sequence.desc()).limit(1)
+    row = connection.execute(newest).one_or_none()
+    return None if row is None else _outcome(row)
+
+
+def _may_be_given_again(status: CommandStatus, work: Work) -> bool:
+    if not status.final or status is CommandStatus.SUCCEEDED:
+        return False
+    return work.repeatable or not status.in_doubt
 
 
 def _row(component_id: int, work: Work) -> dict[str, Any]:

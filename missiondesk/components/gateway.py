@@ -28,8 +28,12 @@ class ComponentGateway:
         self._commands = Commands(engine, settings.database_url.get_secret_value())
         self._data = RequiredData(engine, settings.home / "data")
 
-    def work(self, context: Context, module: str, args: Any, timeout_seconds: float) -> Outcome:
+    def work(
+        self, context: Context, module: str, args: Any, timeout_seconds: float, *, repeatable: bool
+    ) -> Outcome:
         """One command per place of a walk: an open one is followed, one that succeeded is not repeated.
+
+        Nor is one in doubt, unless the work is `repeatable`: the walk stays with its outcome.
 
         Raises UnknownName, and InputRefused for data that the component requires and that is not there.
         """
@@ -42,6 +46,7 @@ class ComponentGateway:
             timeout_seconds=timeout_seconds,
             wait_seconds=OFFLINE_PATIENCE_SECONDS,
             place=f"{context.missionary_id}/{context.role}/{context.task_index}/{context.leaf}",
+            repeatable=repeatable,
         )
         execution_id = self._commands.give_once(component.id, work)
         outcome = self._commands.wait(execution_id, OFFLINE_PATIENCE_SECONDS + timeout_seconds)

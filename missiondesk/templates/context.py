@@ -84,8 +84,13 @@ class Memory(Protocol):
 class Components(Protocol):
     """Programs elsewhere that can be asked to work."""
 
-    def work(self, context: Context, module: str, args: Any, timeout_seconds: float) -> Outcome:
-        """Ask the component (its hash or name) once for this place and wait for its outcome."""
+    def work(
+        self, context: Context, module: str, args: Any, timeout_seconds: float, *, repeatable: bool
+    ) -> Outcome:
+        """Ask the component (its hash or name) once for this place and wait for its outcome.
+
+        Where it is in doubt whether the work was done, it is asked again only if the work is `repeatable`.
+        """
         ...
 
 

@@ -20,7 +20,9 @@ from flows.mission import run_mission
 from missiondesk.components.workflows import NewWorkflow, Workflows
 from missiondesk.desk import Desk
 from missiondesk.settings import Settings
+from missiondesk.store.walks import Walks
 from missiondesk.templates.run import try_template
+from missiondesk.templates.validation import check_task
 from missiondesk.ticks.tick import Run, run_tick
 from models.component import CommandStatus
 from models.errors import InputRefused, UnknownName
@@ -190,6 +192,51 @@ def test_a_command_of_a_place_is_given_once(desk: HubDesk):
     assert desk.commands.outcome(again).status is CommandStatus.SUCCEEDED
     desk.rows("UPDATE component_command SET status = 'failed' RETURNING id")
     assert desk.commands.outcome(desk.commands.give_once(number, work)).status is CommandStatus.WAITING
+
+
+@pytest.mark.parametrize("doubt", ["timeout", "unknown"])
+def test_a_command_in_doubt_is_not_given_again_unless_it_is_repeatable(desk: HubDesk, doubt: str):
+    number = desk.registry.register("once").id
+    first = desk.commands.give_once(number, desk.work(place="1/task/0/"))
+    desk.rows("UPDATE component_command SET status = :doubt RETURNING id", doubt=doubt)
+    assert desk.commands.give_once(number, desk.work(place="1/task/0/")) == first
+    assert desk.commands.give_once(number, desk.work(place="2/task/0/")) != first, "another walk"
+    again = desk.commands.give_once(number, desk.work(place="1/task/0/", repeatable=True))
+    assert again != first
+    assert desk.commands.outcome(again).status is CommandStatus.WAITING
+
+
+def test_a_walk_stays_at_a_command_whose_connection_was_lost(hub: Hub, desk: HubDesk, settings: Settings):
+    """Its module got it and went away; it may have done its work, so the next ticks don't ask it again."""
+    missions = Desk(settings, lambda account: None).missions
+    known = hub.register("mortal")
+    params = {"module": "mortal", "timeout_seconds": 2}
+    step = missions.save_task({"name": "ask", "template": "component", "params": params}, check_task)
+    missions.save({"name": "walk", "task_ids": [step.id]})
+    outcomes = []
+    with hub.websocket(f"hash={known}") as module:
+        wait_until(lambda: hub.online() == ["mortal"], "the module to be online")
+        first = Thread(target=lambda: outcomes.append(tick(settings, "walk")))
+        first.start()
+        assert frame(module)["type"] == "execute"
+    first.join(30)
+    with hub.websocket(f"hash={known}") as module:
+        wait_until(lambda: hub.online() == ["mortal"], "the module to be back")
+        for _ in range(2):
+            outcomes.append(tick(settings, "walk"))
+        assert desk.rows("SELECT status, sends FROM component_command") == [("unknown", 1)]
+        said = desk.rows("SELECT rule, msg FROM result_log ORDER BY id")
+        assert [rule for rule, _ in said] == ["COMPONENT_UNKNOWN"] * 3
+        assert said[-1][1].endswith("it may have been done, so it is not asked again in this walk")
+
+        Walks(desk.engine).restart("walk")
+        answering = Thread(target=lambda: answer(module, frame(module)))
+        answering.start()
+        outcomes.append(tick(settings, "walk"))
+        answering.join(30)
+    assert [outcome.ending for outcome in outcomes[:3]] == [outcomes[0].ending] * 3
+    ended = desk.rows("SELECT status FROM component_command ORDER BY sequence")
+    assert ended == [("unknown",), ("succeeded",)]
 
 
 def test_what_creating_refuses(hub: Hub, desk: HubDesk):
