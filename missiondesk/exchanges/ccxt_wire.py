@@ -1,4 +1,4 @@
-"""The module that imports ccxt (`ccxt_stream` has ccxt.pro): makes its client strict, its errors ours.
+"""The module that imports ccxt (`ccxt_socket` has ccxt.pro): makes its client strict, its errors ours.
 
 ccxt is imported at the first call, not with this module: that takes seconds.
 """
@@ -76,10 +76,7 @@ class Wire:
         if self._url_overrides is not None:
             options["urls"] = {"api": dict(self._url_overrides)}
         if self._credentials is not None:
-            options["apiKey"] = self._credentials.key.get_secret_value()
-            options["secret"] = self._credentials.secret.get_secret_value()
-            if self._credentials.passphrase is not None:
-                options["password"] = self._credentials.passphrase.get_secret_value()
+            options |= self._credentials.for_ccxt()
         client = getattr(ccxt, self._venue.ccxt_id)(options)
         client.number = str
         self._make_strict(client)

@@ -26,6 +26,10 @@ class Credentials(BaseModel):
         secrets = (self.key, self.secret, self.passphrase)
         return tuple(secret.get_secret_value() for secret in secrets if secret is not None)
 
+    def for_ccxt(self) -> dict[str, str]:
+        """In the clear, by ccxt's names."""
+        return dict(zip(("apiKey", "secret", "password"), self.texts, strict=False))
+
 
 def credentials_from_environment(account: str, environ: Mapping[str, str] = os.environ) -> Credentials:
     """From MISSIONDESK_<ACCOUNT>_API_KEY, _API_SECRET and, where the venue wants one, _API_PASSPHRASE.

@@ -5,26 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from concurrent.futures import CancelledError
+from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
 from typing import Self
 
+from missiondesk.exchanges.loop_thread import LoopThread
 from missiondesk.exchanges.port import MarketData
 from missiondesk.feeds.board import Board, Place
 from missiondesk.feeds.timing import Timing
 from missiondesk.feeds.together import together
-from missiondesk.feeds.venue import Connection, VenueFeed
+from missiondesk.feeds.venue import Connection, OnBook, OnQuote, VenueFeed, quote_of
+from models.errors import DataStale, ExchangeUnreachable, UnknownName
+from models.market import OrderBook
 from models.quote import Quote
 
 log = logging.getLogger(__name__)
 
 Handler = Callable[[Quote], object]
-Connect = Callable[[str, Callable[[Quote], object]], Connection]
-
-_STOPS_WITHIN_SECONDS = 15.0
+Connect = Callable[[str, OnQuote, OnBook], Connection]
 
 
 class Feed:
@@ -44,8 +46,9 @@ class Feed:
         """connect: an exchange's websocket. open_market: its REST side, None to do without."""
         self.board = Board()
         self._handlers: tuple[Handler, ...] = ()
+        self.places = tuple(dict.fromkeys(places))
         symbols: dict[str, list[str]] = defaultdict(list)
-        for place in dict.fromkeys(places):
+        for place in self.places:
             symbols[place.exchange].append(place.symbol)
         self.venues = {
             exchange: VenueFeed(
@@ -72,6 +75,17 @@ class Feed:
         left.remove(handler)
         self._handlers = tuple(left)
 
+    async def next_order_book(self, place: Place) -> OrderBook:
+        """What its websocket says next of this market; what it said before the question does not count.
+
+        Raises UnknownName for a market that is not fed, ExchangeUnreachable without a connection or when it
+        is lost before. Waits for as long as nothing is said.
+        """
+        if place not in self.places:
+            existing = (f"{each.exchange}:{each.symbol}" for each in self.places)
+            raise UnknownName("market of this feed", f"{place.exchange}:{place.symbol}", existing)
+        return await self.venues[place.exchange].next_order_book(place.symbol)
+
     async def run(self) -> None:
         """Until it is cancelled. Raises CallOperator when a venue is closed or refuses."""
         await together([venue.run() for venue in self.venues.values()])
@@ -87,18 +101,17 @@ class Feed:
 class FeedThread:
     """A feed on a thread of its own, for code that blocks.
 
-    >>> with FeedThread(feed):
+    >>> with FeedThread(feed) as running:
+    ...     running.next_order_book(place, seconds=5)
     ...     feed.board.best(place, "bid", now)
     """
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="feed", daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        self._running = asyncio.run_coroutine_threadsafe(self._feed.run(), self._loop)
+        self._thread = LoopThread("feed")
+        self._running = self._thread.begin(self._feed.run())
         return self
 
     def wait(self, seconds: float | None) -> bool:
@@ -109,16 +122,27 @@ class FeedThread:
             return False
         return True
 
+    def next_order_book(self, place: Place, seconds: float = 10.0) -> OrderBook:
+        """Block until the market's websocket says something of it, and no longer than this.
+
+        Any number of threads may ask. Raises DataStale when nothing was said in time, and what
+        `Feed.next_order_book` raises.
+        """
+        answer = self._thread.begin(asyncio.wait_for(self._feed.next_order_book(place), seconds))
+        try:
+            return answer.result()
+        except TimeoutError:
+            shown = f"{place.exchange}:{place.symbol}"
+            raise DataStale(f"nothing was said of {shown} within {seconds:g} s") from None
+        except CancelledError:
+            raise ExchangeUnreachable("the feed was stopped before an answer came") from None
+
+    def next_quote(self, place: Place, seconds: float = 10.0) -> Quote:
+        """The best prices of the next order book; see there."""
+        return quote_of(self.next_order_book(place, seconds), datetime.now(UTC))
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self._ended(), self._loop).result(_STOPS_WITHIN_SECONDS)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_STOPS_WITHIN_SECONDS)
-        self._loop.close()
-
-    async def _ended(self) -> None:
         self._running.cancel()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._loop.shutdown_default_executor()
+        self._thread.stop()

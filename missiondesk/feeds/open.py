@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from missiondesk.exchanges.ccxt_exchange import CcxtExchange
-from missiondesk.exchanges.ccxt_stream import Stream, streams_books
+from missiondesk.exchanges.ccxt_socket import streams_books
+from missiondesk.exchanges.ccxt_stream import Stream
 from missiondesk.exchanges.open import open_exchange, sandbox_url
 from missiondesk.exchanges.port import MarketData
 from missiondesk.exchanges.sandbox.address import ccxt_urls
@@ -15,11 +16,10 @@ from missiondesk.feeds.board import Place
 from missiondesk.feeds.feed import Feed
 from missiondesk.feeds.polling import Polling
 from missiondesk.feeds.timing import Timing
-from missiondesk.feeds.venue import Connection
+from missiondesk.feeds.venue import Connection, OnBook, OnQuote
 from missiondesk.market_names import NamedMarket
 from missiondesk.settings import ExchangeChoice, Settings
 from models.errors import VenueClosed
-from models.quote import Quote
 
 
 class Venues:
@@ -36,19 +36,20 @@ class Venues:
         urls = playback_urls(self._playback, exchange)
         return CcxtExchange(exchange, exchange, url_overrides=urls, limit_rate=False)
 
-    def connect(self, exchange: str, on_quote: Callable[[Quote], object]) -> Connection:
+    def connect(self, exchange: str, on_quote: OnQuote, on_book: OnBook) -> Connection:
         """Not connected yet; who has no websocket is polled. Raises as `open` does."""
         if exchange == ExchangeChoice.SANDBOX:
             urls = ccxt_urls(sandbox_url(self._settings))["urls"]["api"]
-            return Stream(exchange, venue_of("kraken"), on_quote, url_overrides=urls)
+            return Stream(exchange, venue_of("kraken"), on_quote, on_book, url_overrides=urls)
         venue = venue_of(exchange)
         if self._playback is not None:
-            return Stream(exchange, venue, on_quote, url_overrides=playback_urls(self._playback, exchange))
+            urls = playback_urls(self._playback, exchange)
+            return Stream(exchange, venue, on_quote, on_book, url_overrides=urls)
         if venue.closed is not None:
             raise VenueClosed(venue.closed)
         if not streams_books(exchange):
-            return Polling(self.open(exchange), on_quote)
-        return Stream(exchange, venue, on_quote)
+            return Polling(self.open(exchange), on_quote, on_book)
+        return Stream(exchange, venue, on_quote, on_book)
 
 
 def open_feed(markets: Iterable[NamedMarket], venues: Venues, timing: Timing | None = None) -> Feed:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from missiondesk.exchanges.port import MarketData
-from missiondesk.feeds.venue import DEPTH, quote_of
-from models.quote import Quote
+from missiondesk.feeds.venue import DEPTH, OnBook, OnQuote, quote_of
+from models.market import OrderBook
 
 
 class Polling:
     """A Connection whose frames are REST answers; lost at the first answer that does not come."""
 
-    def __init__(self, market: MarketData, on_quote: Callable[[Quote], object], seconds: float = 1.0) -> None:
+    def __init__(self, market: MarketData, on_quote: OnQuote, on_book: OnBook, seconds: float = 1.0) -> None:
         self._market = market
         self._on_quote = on_quote
+        self._on_book = on_book
         self._seconds = seconds
         self._reading: asyncio.Task[None] | None = None
         self.heard_at = 0.0
@@ -51,5 +53,10 @@ class Polling:
             for symbol in symbols:
                 book = await asyncio.to_thread(self._market.order_book, symbol, DEPTH)
                 self._heard()
+                self._on_book(symbol, partial(_same, book))
                 self._on_quote(quote_of(book, datetime.now(UTC)))
             await asyncio.sleep(self._seconds)
+
+
+def _same(book: OrderBook) -> OrderBook:
+    return book

@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from missiondesk.exchanges.port import MarketData
+from missiondesk.feeds.asking import Askers
 from missiondesk.feeds.board import Board, Place
 from missiondesk.feeds.timing import Life, Timing
 from missiondesk.feeds.together import together
-from models.errors import CallOperator, MissiondeskError
+from models.errors import CallOperator, ExchangeUnreachable, MissiondeskError
 from models.market import OrderBook
 from models.quote import Quote
 
@@ -21,6 +22,10 @@ log = logging.getLogger(__name__)
 
 _LOOKS_A_WAIT: Final = 10
 DEPTH: Final = 5
+
+
+OnQuote = Callable[[Quote], object]
+OnBook = Callable[[str, Callable[[], OrderBook]], object]
 
 
 class Connection(Protocol):
@@ -50,10 +55,10 @@ class VenueFeed:
         self,
         name: str,
         symbols: Sequence[str],
-        connect: Callable[[Callable[[Quote], object]], Connection],
+        connect: Callable[[OnQuote, OnBook], Connection],
         rest: MarketData | None,
         board: Board,
-        on_quote: Callable[[Quote], object],
+        on_quote: OnQuote,
         timing: Timing,
         chance: random.Random,
     ) -> None:
@@ -66,18 +71,28 @@ class VenueFeed:
         self._on_quote = on_quote
         self._timing = timing
         self._chance = chance
+        self._askers = Askers()
         # On the present connection.
-        self._quoted = False
+        self._connected = self._quoted = False
         self.connections = 0
         """How many were made so far."""
 
     async def run(self) -> None:
         """Raises CallOperator when the venue is closed or refuses; waits for what passes by itself."""
-        connection = self._connect(self._take)
+        connection = self._connect(self._take, self._askers.answer)
         try:
             await together([self._stay_connected(connection), self._fall_back()])
         finally:
             await connection.close()
+
+    async def next_order_book(self, symbol: str) -> OrderBook:
+        """As its next frame over the websocket leaves it, at least `DEPTH` levels where there are as many.
+
+        Raises ExchangeUnreachable at once when there is no connection, or when it is lost while this waits.
+        """
+        if not self._connected:
+            raise ExchangeUnreachable(f"{self._name}: there is no connection to ask over")
+        return await self._askers.next_order_book(symbol)
 
     def _take(self, quote: Quote) -> None:
         self._quoted = True
@@ -89,6 +104,7 @@ class VenueFeed:
         while True:
             try:
                 self.connections += 1
+                self._connected = True
                 await connection.open(self._symbols)
                 await self._watch_over(connection)
             except CallOperator:
@@ -100,7 +116,8 @@ class VenueFeed:
                 failures = 0 if self._quoted else failures + 1
                 if self._quoted:
                     self._board.lose(self._places)
-                self._quoted = False
+                self._connected = self._quoted = False
+                self._askers.fail(ExchangeUnreachable(f"{self._name}: the connection was lost, ask again"))
                 await connection.disconnect()
             await asyncio.sleep(self._timing.delay(failures, self._chance))
 

@@ -131,7 +131,7 @@ def test_an_exchange_without_a_websocket_is_asked_again_and_again() -> None:
     heard: list[Quote] = []
     with SandboxServer() as sandbox:
         market = Venues(Settings.load({"MISSIONDESK_EXCHANGE_URL": sandbox.url})).open("sandbox")
-        feed = Feed([place], lambda _, on_quote: Polling(market, on_quote, 0.05), lambda _: None, QUICK)
+        feed = Feed([place], lambda _, quote, book: Polling(market, quote, book, 0.05), lambda _: None, QUICK)
         feed.register(heard.append)
         with FeedThread(feed):
             wait_for(lambda: len(heard) >= 2, "two answers")

@@ -34,6 +34,8 @@ _REST_FILES: Final[Mapping[str, Mapping[str, str]]] = {
     "krakenfutures": {"instruments": "instruments_*.json"},
     "kraken": {"AssetPairs": "AssetPairs_*.json", "Assets": "xchange/example-assets-data.json"},
 }
+# What clients with keys ask for before anything else.
+_REST_EMPTY: Final = {("okx", "asset/currencies"): '{"code": "0", "msg": "", "data": []}'}
 _REST_BOOKS: Final = {
     "okx": ("market/books", "instId", "books"),
     "bitmex": ("orderBook/L2", "symbol", "orderBookL2"),
@@ -62,6 +64,9 @@ class RecordedVenue:
             end, parameter, channel = _REST_BOOKS[self.name]
             if path.endswith(f"/{end}"):
                 return self._rest_book(channel, query.get(parameter, ""))
+        for (name, end), empty in _REST_EMPTY.items():
+            if name == self.name and path.endswith(f"/{end}"):
+                return empty
         kind = query.get("instType")
         wanted = f"{path} {kind}" if kind else path
         for known, pattern in _REST_FILES[self.name].items():
@@ -223,7 +228,8 @@ class PlaybackServer:
 
 
 def _played(tape: Tape, repeat: bool) -> Iterator[tuple[float, str]]:
-    length, offset = tape[-1].after, 0.0
+    # Some recordings have no times; those begin again after a second.
+    length, offset = tape[-1].after or 1.0, 0.0
     while True:
         for frame in tape:
             yield offset + frame.after, frame.text
