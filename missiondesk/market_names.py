@@ -86,7 +86,7 @@ def delivery_day(delivery: Delivery, now: datetime) -> date:
             return this_week + _WEEK
         case Delivery.QUARTER:
             later = (this_week + weeks * _WEEK for weeks in count(2))
-            return next(day for day in later if _ends_quarter(day))
+            return next(day for day in later if ends_quarter(day))
         case other:
             assert_never(other)
 
@@ -98,5 +98,6 @@ def _next_delivery(now: datetime) -> date:
     return day + _WEEK if delivered else day
 
 
-def _ends_quarter(friday: date) -> bool:
+def ends_quarter(friday: date) -> bool:
+    """Whether it is the last Friday of March, June, September or December."""
     return friday.month % 3 == 0 and (friday + _WEEK).month != friday.month

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 from missiondesk.exchanges.credentials import Credentials
 from missiondesk.exchanges.venues import Venue
@@ -128,6 +128,8 @@ class Translation:
         # A secret that is no base64 fails when the request is signed.
         if isinstance(error, binascii.Error) or any(wrong in text for wrong in self.venue.wrong_keys):
             return _Trouble.KEYS
+        if any(unlisted in text for unlisted in self.venue.unlisted):
+            return _Trouble.SYMBOL
         if any(undecided in text for undecided in self.venue.undecided):
             return _Trouble.UNREACHABLE
         if passage.answered and any(word in text.lower() for word in _DUPLICATE_WORDS):
@@ -163,10 +165,20 @@ def _venue_words(text: str) -> str | None:
         answer = json.loads(text[start:])
     except ValueError:
         return None
-    words = answer.get("error") or answer.get("msg") or answer.get("message")
+    words = answer.get("error") or _of_single_orders(answer) or answer.get("msg") or answer.get("message")
+    if isinstance(words, dict):
+        words = words.get("message")
     if isinstance(words, list):
         return ", ".join(map(str, words))
     return words if isinstance(words, str) else None
+
+
+def _of_single_orders(answer: Mapping[str, Any]) -> list[str]:
+    """OKX tells of each order in a batch what is wrong with it."""
+    orders = answer.get("data")
+    if not isinstance(orders, list):
+        return []
+    return [order["sMsg"] for order in orders if isinstance(order, dict) and order.get("sMsg")]
 
 
 def _never_connected(error: Exception) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
@@ -93,7 +94,7 @@ class CcxtExchange:
         return [timeframe for timeframe in TIMEFRAMES if timeframe in served]
 
     def candles(self, symbol: str, timeframe: str, *, since: datetime | None, limit: int) -> Candles:
-        self._instrument(symbol)
+        instrument = self._instrument(symbol)
         page = self._venue.candle_page
         start = None if since is None else to_milliseconds(since)
         if start is None and page is not None and limit > page:
@@ -109,7 +110,10 @@ class CcxtExchange:
             if start is None or page is None or not fresh or self._runs(max(fresh), timeframe):
                 break
             start = max(fresh) + 1
-        return Candles.from_rows([rows[time] for time in sorted(rows)][-limit:], timeframe, symbol)
+        newest = [rows[time] for time in sorted(rows)][-limit:]
+        if instrument.is_contract and self._venue.candles_count_contracts:
+            newest = [values.in_coins(row, instrument) for row in newest]
+        return Candles.from_rows(newest, timeframe, symbol)
 
     def _runs(self, opening: int, timeframe: str) -> bool:
         return opening + timeframe_milliseconds(timeframe) > to_milliseconds(self._clock())
@@ -133,9 +137,11 @@ class CcxtExchange:
         )
 
     def trades(self, symbol: str, *, since: datetime, limit: int = 1000) -> Sequence[Trade]:
+        """See the port. A venue that shows only its newest trades may leave out some right after `since`."""
         self._instrument(symbol)
-        found = self._wire.read(_trades_of, "fetch_trades", symbol, to_milliseconds(since), limit)
-        return sorted((trade for trade in found if trade.at >= since), key=lambda trade: trade.at)
+        count = self._venue.newest_trades or limit
+        found = self._wire.read(_trades_of, "fetch_trades", symbol, to_milliseconds(since), count)
+        return sorted((trade for trade in found if trade.at >= since), key=lambda trade: trade.at)[:limit]
 
     def balances(self) -> dict[str, tuple[Decimal, Decimal]]:
         return self._wire.read(values.balances_of, "fetch_balance")
@@ -213,7 +219,7 @@ class CcxtExchange:
         for method in self._order_lists():
             for raw in self._listed(method, symbol, since, {"clientOrderId": client_order_id}):
                 if _same_id(raw.get("clientOrderId"), client_order_id):
-                    return self._order_of(raw)
+                    return self._with_fee(self._order_of(raw))
                 seen.add(raw["id"])
         for raw in self._listed("fetch_my_trades", symbol, since, {}):
             if raw["symbol"] != symbol or raw["order"] in seen:
@@ -254,18 +260,28 @@ class CcxtExchange:
         return {instrument.symbol: instrument for instrument in found if instrument is not None}
 
     def _order_of(self, raw: Mapping[str, Any]) -> ExchangeOrder:
-        instrument = self._instrument(raw["symbol"])
-        return values.order_of(raw, instrument.base, instrument.quote, self._venue.cost_key)
+        return values.order_of(raw, self._instrument(raw["symbol"]), self._venue)
 
     def _fetch(
         self, exchange_order_id: str, symbol: str, parameters: Mapping[str, Any] | None = None
     ) -> ExchangeOrder | None:
         try:
-            return self._wire.read(
+            found = self._wire.read(
                 self._order_of, "fetch_order", exchange_order_id, symbol, dict(parameters or {})
             )
         except OrderRejected:
             return None
+        return self._with_fee(found)
+
+    def _with_fee(self, order: ExchangeOrder) -> ExchangeOrder:
+        """The order with the fee its fills tell, where the venue's orders tell none."""
+        unit, instrument = self._venue.fees_in_fills, self._instrument(order.symbol)
+        if unit is None or not order.filled:
+            return order
+        only = {"filter": {"orderID": order.exchange_order_id}}
+        fills = self._wire.read(list, "fetch_my_trades", order.symbol, None, None, only)
+        fee = values.fees_of((fill["fee"] for fill in fills if fill["fee"]), instrument, order.average)
+        return replace(order, fee=fee * unit)
 
     def _order_lists(self) -> Iterator[str]:
         yield "fetch_open_orders"

@@ -5,11 +5,13 @@ Everything here raises KeyError, TypeError, ValueError or ArithmeticError for wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
 
+from missiondesk.exchanges.contracts import Contract
+from missiondesk.exchanges.venues import Venue
 from missiondesk.market.candles import to_datetime
 from models.market import Instrument, Level, OrderBook, Side, Ticker, Trade
 from models.order import ExchangeOrder, OrderType, Position
@@ -82,6 +84,12 @@ def order_book_of(exchange: str, symbol: str, raw: Raw, received_at: datetime) -
     )
 
 
+def in_coins(row: Sequence[float], instrument: Instrument) -> Sequence[float]:
+    """A candle's row with its volume, told in contracts, at the closing price in coins."""
+    coins = row[5] * float(instrument.contract_size)
+    return [*row[:5], coins / row[4] if instrument.inverse else coins]
+
+
 def trade_of(raw: Raw) -> Trade:
     return Trade(
         symbol=raw["symbol"],
@@ -115,12 +123,12 @@ def position_of(raw: Raw) -> Position | None:
     )
 
 
-def order_of(raw: Raw, base: str, quote: str, cost_key: str | None = None) -> ExchangeOrder:
-    """Fee in quote units: one paid in base is valued at the average price, one in a third currency at 0.
+def order_of(raw: Raw, instrument: Instrument, venue: Venue) -> ExchangeOrder:
+    """Cost and fee in quote units.
 
-    cost_key: see Venue.
+    A fee paid in base is valued at the average price, one in a third currency at 0.
     """
-    filled = _number(raw.get("filled")) or _ZERO
+    amount, filled = _amounts(raw, venue.amount_keys)
     average = (_number(raw.get("average")) or None) if filled else None
     type_ = _type(raw)
     return ExchangeOrder(
@@ -129,23 +137,42 @@ def order_of(raw: Raw, base: str, quote: str, cost_key: str | None = None) -> Ex
         symbol=raw["symbol"],
         side=_side(raw["side"]),
         type=type_,
-        amount=_needed(raw["amount"]),
+        amount=amount,
         filled=filled,
         status=_STATUSES[raw["status"]],
         price=(_number(raw.get("price")) or None) if type_ == "limit" else None,
         average=average,
-        cost=_cost(raw, filled, average, cost_key) if filled else _ZERO,
-        fee=sum((_fee(fee, base, quote, average) for fee in _fees(raw)), _ZERO),
+        cost=_cost(raw, filled, average, instrument, venue.cost_key) if filled else _ZERO,
+        fee=fees_of(_fees(raw), instrument, average),
         at=_instant(raw),
     )
+
+
+def fees_of(fees: Iterable[Raw], instrument: Instrument, average: Decimal | None) -> Decimal:
+    """Their sum in quote units; see `order_of`."""
+    return sum((_fee(fee, instrument.base, instrument.quote, average) for fee in fees), _ZERO)
+
+
+def _amounts(raw: Raw, keys: tuple[str, str] | None) -> tuple[Decimal, Decimal]:
+    if keys is not None:
+        ordered, filled = (raw["info"].get(key) for key in keys)
+        return _needed(ordered), _number(filled) or _ZERO
+    return _needed(raw["amount"]), _number(raw.get("filled")) or _ZERO
 
 
 def _type(raw: Raw) -> OrderType:
     return "market" if raw["type"] == "market" else "limit"
 
 
-def _cost(raw: Raw, filled: Decimal, average: Decimal | None, cost_key: str | None) -> Decimal:
-    """What the venue says, unless it cut more off than the rounding of the average explains."""
+def _cost(
+    raw: Raw, filled: Decimal, average: Decimal | None, instrument: Instrument, cost_key: str | None
+) -> Decimal:
+    """What the venue says, unless it cut more off than the rounding of the average explains.
+
+    Of contracts it is what they stand for: ccxt tells that of inverse ones in coins.
+    """
+    if instrument.is_contract:
+        return Contract(instrument.contract_size, instrument.inverse).face(filled, average or _ZERO)
     computed = _number(raw.get("cost")) or _ZERO
     told = _number(raw["info"].get(cost_key)) if cost_key is not None else None
     if told is None or average is None:

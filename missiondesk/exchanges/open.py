@@ -8,25 +8,25 @@ from missiondesk.exchanges.ccxt_exchange import CcxtExchange
 from missiondesk.exchanges.ccxt_wire import known_exchanges
 from missiondesk.exchanges.credentials import Credentials
 from missiondesk.exchanges.port import Exchange
-from missiondesk.exchanges.sandbox.address import ccxt_urls
+from missiondesk.exchanges.sandbox.address import SANDBOXES, ccxt_urls
 from missiondesk.exchanges.venues import VENUES
-from missiondesk.settings import ExchangeChoice, Settings
+from missiondesk.settings import Settings
 from models.errors import InvalidSetting, UnknownName
 
 
 def open_exchange(name: str, settings: Settings, credentials: Credentials | None = None) -> Exchange:
-    """`sandbox` is this desk's local exchange, every other name is ccxt's id of a venue. Asks nobody yet.
+    """`sandbox` and `sandbox_…` are this desk's local exchanges, every other name is ccxt's id of a venue.
+
+    Asks nobody yet.
 
     Raises UnknownName, InvalidSetting when the sandbox's address is not set, VenueClosed.
     """
-    if name == ExchangeChoice.SANDBOX:
-        return _open_sandbox(settings, credentials)
+    if name in SANDBOXES:
+        return _open_sandbox(name, settings, credentials)
     if name not in VENUES:
         known = known_exchanges()
         if name not in known:
-            raise UnknownName(
-                "exchange", name, get_close_matches(name, [*known, ExchangeChoice.SANDBOX.value]) or known
-            )
+            raise UnknownName("exchange", name, get_close_matches(name, [*known, *SANDBOXES]) or known)
     return CcxtExchange(name, name, credentials=credentials)
 
 
@@ -40,11 +40,12 @@ def sandbox_url(settings: Settings) -> str:
     return settings.exchange_url
 
 
-def _open_sandbox(settings: Settings, credentials: Credentials | None) -> Exchange:
+def _open_sandbox(name: str, settings: Settings, credentials: Credentials | None) -> Exchange:
+    venue = SANDBOXES[name]
     return CcxtExchange(
-        ExchangeChoice.SANDBOX.value,
-        "kraken",
+        name,
+        venue,
         credentials=credentials,
-        url_overrides=ccxt_urls(sandbox_url(settings))["urls"]["api"],
+        url_overrides=ccxt_urls(sandbox_url(settings), venue)["urls"]["api"],
         limit_rate=False,
     )

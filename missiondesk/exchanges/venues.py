@@ -21,13 +21,19 @@ class Venue:
     a cut answer would read as "no orders".
     offset_parameter: for venues that page their lists; others show the newest `page` entries and no more.
     candle_page: candles of one answer, None where every answer is the newest ones the venue has at all.
+    candles_count_contracts: whether volumes of contract markets are in contracts; mostly they are in coins.
+    newest_trades: how many public trades it shows, counted back from now; None where it shows those after
+    any instant.
     finds_by_client_order_id: whether one order can be asked for by its client order id.
-    cost_key: what the venue itself calls the cost of an order's fills, where ccxt works it out from an average
-    price that the venue has rounded.
+    amount_keys: what the venue itself calls the ordered and the filled amount, where ccxt mixes units up.
+    cost_key: what the venue itself calls the cost of an order's fills, where ccxt works it out from an
+    average price that the venue has rounded.
+    fees_in_fills: for venues whose orders tell no fee, the coins in one unit of what ccxt reads in their
+    fills.
     inverse_unit: of what ccxt counts in the size of an inverse contract, in quote units.
     client_options: of the ccxt client.
-    wrong_keys, undecided: texts of refusals that ccxt does not recognise as wrong keys, or as leaving open
-    whether an order was taken.
+    wrong_keys, unlisted, undecided: texts of refusals that ccxt does not recognise as wrong keys, as a market
+    that is gone, or as leaving open whether an order was taken.
     closed: why there is nothing to reach, and where to go instead.
     """
 
@@ -39,11 +45,16 @@ class Venue:
     offset_parameter: str | None = None
     page: int = 100
     candle_page: int | None = 500
+    candles_count_contracts: bool = False
+    newest_trades: int | None = None
     finds_by_client_order_id: bool = False
+    amount_keys: tuple[str, str] | None = None
     cost_key: str | None = None
+    fees_in_fills: Decimal | None = None
     inverse_unit: Decimal = Decimal(1)
     client_options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     wrong_keys: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()
     closed: str | None = None
 
@@ -66,6 +77,7 @@ _VENUES: Final = (
         candle_page=None,
         cost_key="cost",
         wrong_keys=("EAPI:Invalid signature", "EAuth:Account"),
+        unlisted=("EQuery:Unknown asset pair",),
         undecided=("EService:Deadline elapsed",),
     ),
     # Refuses what is older than 30 seconds by the request's own time stamp.
@@ -73,6 +85,7 @@ _VENUES: Final = (
         "okx",
         answers=MappingProxyType({"": ("data",)}),
         candle_page=300,
+        newest_trades=500,
         finds_by_client_order_id=True,
         client_options=MappingProxyType({"fetchMarkets": {"types": ["spot", "future", "swap"]}}),
     ),
@@ -86,6 +99,9 @@ _VENUES: Final = (
         "bitmex",
         client_order_id_length=36,
         candle_page=1000,
+        candles_count_contracts=True,
+        amount_keys=("orderQty", "cumQty"),
+        fees_in_fills=Decimal("0.00000001"),
         # In satoshis: ccxt takes BitMEX's multiplier as it is.
         inverse_unit=Decimal("0.00000001"),
         closed="BitMEX closed on 2026-09-23; Kraken Futures (`krakenfutures`) trades similar contracts",

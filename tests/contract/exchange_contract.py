@@ -1,7 +1,7 @@
 """What everything that implements the exchange port has to do; implementations derive their tests from these.
 
-The price of BTC/USD is in the test's hands: `bench.set_price` holds from then on, and `bench.clock` is the
-venue's time as well as ours.
+The price of the bench's market is in the test's hands: `bench.set_price` holds from then on. `bench.clock` is
+the venue's time as well as ours.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from uuid import uuid4
 import pytest
 
 from missiondesk.exchanges.port import MarketData, Trading
+from missiondesk.market.candles import timeframe_milliseconds
 from models.errors import OrderRejected, UnknownName
 from models.market import Instrument, Side
 from models.order import ExchangeOrder
@@ -37,40 +38,45 @@ class ManualClock:
 
 @dataclass(frozen=True)
 class Bench:
-    """One implementation, with its market in hand. The account owns some USD and BTC."""
+    """One implementation, with one of its markets in hand. The account owns some of every currency there."""
 
     market: MarketData
     trading: Trading
     clock: ManualClock
     set_price: Callable[[Decimal], None]
+    symbol: str = SYMBOL
 
     @property
     def instrument(self) -> Instrument:
-        return self.market.instruments()[SYMBOL]
+        return self.market.instruments()[self.symbol]
 
     def place(
         self,
         side: Side,
-        amount: str,
+        amount: str | Decimal,
         price: Decimal | None = None,
         *,
         client_order_id: str | None = None,
         deadline_seconds: float = 20,
+        reduce_only: bool = False,
+        leverage: int | None = None,
     ) -> ExchangeOrder:
         return self.trading.place(
             client_order_id=client_order_id or uuid4().hex,
-            symbol=SYMBOL,
+            symbol=self.symbol,
             side=side,
             type="market" if price is None else "limit",
             amount=Decimal(amount),
             price=price,
             deadline=self.clock() + timedelta(seconds=deadline_seconds),
+            reduce_only=reduce_only,
+            leverage=None if leverage is None else Decimal(leverage),
         )
 
     def find(self, client_order_id: str | None, exchange_order_id: str | None = None) -> ExchangeOrder | None:
         return self.trading.find(
             client_order_id or "",
-            SYMBOL,
+            self.symbol,
             since=self.clock() - timedelta(minutes=30),
             exchange_order_id=exchange_order_id,
         )
@@ -86,7 +92,8 @@ class MarketDataContract:
 
     def test_instruments_say_in_which_steps_they_trade(self, bench: Bench) -> None:
         instrument = bench.instrument
-        assert (instrument.base, instrument.quote, instrument.is_contract) == ("BTC", "USD", False)
+        assert instrument.symbol.startswith(f"{instrument.base}/{instrument.quote}")
+        assert instrument.is_contract == (":" in instrument.symbol)
         assert instrument.exchange == bench.market.name
         assert Decimal(0) < instrument.lot <= instrument.min_amount
         assert instrument.tick > 0
@@ -95,10 +102,11 @@ class MarketDataContract:
     def test_timeframes_come_shortest_first(self, bench: Bench) -> None:
         timeframes = list(bench.market.timeframes())
         assert timeframes[0] == "1m"
-        assert timeframes.index("1h") < timeframes.index("1d") < timeframes.index("1w")
+        assert timeframes == sorted(timeframes, key=timeframe_milliseconds)
+        assert {"5m", "1h", "1d"} <= set(timeframes)
 
     def test_candles_end_with_the_running_one(self, bench: Bench) -> None:
-        candles = bench.market.candles(SYMBOL, "1h", since=None, limit=5)
+        candles = bench.market.candles(bench.symbol, "1h", since=None, limit=5)
         assert len(candles) == 5
         closed = candles.closed_at(bench.clock())
         assert len(closed) == 4
@@ -109,20 +117,20 @@ class MarketDataContract:
 
     def test_candles_begin_where_they_are_asked_to(self, bench: Bench) -> None:
         since = bench.clock().replace(minute=0, second=0) - timedelta(hours=3)
-        candles = bench.market.candles(SYMBOL, "1h", since=since, limit=100)
+        candles = bench.market.candles(bench.symbol, "1h", since=since, limit=100)
         assert [int(time) // 1000 for time in candles.open_time] == [
             int((since + timedelta(hours=hours)).timestamp()) for hours in range(4)
         ]
 
     def test_the_ticker_has_both_sides(self, bench: Bench) -> None:
         bench.set_price(PRICE)
-        ticker = bench.market.ticker(SYMBOL)
+        ticker = bench.market.ticker(bench.symbol)
         assert Decimal(0) < ticker.bid < ticker.ask
         assert ticker.last == PRICE
         assert abs((ticker.at - bench.clock()).total_seconds()) < 60
 
     def test_the_book_is_sorted_from_the_best_price_on(self, bench: Bench) -> None:
-        book = bench.market.order_book(SYMBOL, 10)
+        book = bench.market.order_book(bench.symbol, 10)
         assert 0 < len(book.bids) <= 10 and 0 < len(book.asks) <= 10
         assert list(book.bids) == sorted(book.bids, key=lambda level: -level.price)
         assert list(book.asks) == sorted(book.asks, key=lambda level: level.price)
@@ -131,11 +139,11 @@ class MarketDataContract:
     def test_trades_come_oldest_first_and_none_before_since(self, bench: Bench) -> None:
         bench.clock.advance(120)
         since = bench.clock() - timedelta(seconds=100)
-        trades = bench.market.trades(SYMBOL, since=since)
+        trades = bench.market.trades(bench.symbol, since=since)
         assert trades
         assert [trade.at for trade in trades] == sorted(trade.at for trade in trades)
         assert since <= trades[0].at <= trades[-1].at <= bench.clock()
-        assert bench.market.trades(SYMBOL, since=since, limit=2) == trades[:2]
+        assert bench.market.trades(bench.symbol, since=since, limit=2) == trades[:2]
 
     def test_an_unknown_symbol_is_named_with_the_ones_that_exist(self, bench: Bench) -> None:
         for ask in (
@@ -152,6 +160,7 @@ class TradingContract:
     """`bench` is given by the implementation; its fixture sets the price to PRICE."""
 
     def test_a_market_order_trades_at_once_and_moves_the_money(self, bench: Bench) -> None:
+        base, quote = bench.instrument.base, bench.instrument.quote
         before = bench.trading.balances()
         order = bench.place("buy", "0.01")
         assert order.status == "closed"
@@ -161,16 +170,17 @@ class TradingContract:
         assert order.cost == pytest.approx(order.filled * order.average, abs=Decimal("0.01"))
         assert order.fee == pytest.approx(order.cost * bench.instrument.taker, abs=Decimal("0.01"))
         after = bench.trading.balances()
-        assert after["BTC"][1] - before["BTC"][1] == order.filled
-        paid = before["USD"][1] - after["USD"][1]
+        assert after[base][1] - before[base][1] == order.filled
+        paid = before[quote][1] - after[quote][1]
         assert paid == pytest.approx(order.cost + order.fee, abs=Decimal("0.01"))
 
     def test_a_sale_pays_less_its_fee(self, bench: Bench) -> None:
+        base, quote = bench.instrument.base, bench.instrument.quote
         before = bench.trading.balances()
         order = bench.place("sell", "0.01")
         after = bench.trading.balances()
-        assert before["BTC"][1] - after["BTC"][1] == order.filled == Decimal("0.01")
-        earned = after["USD"][1] - before["USD"][1]
+        assert before[base][1] - after[base][1] == order.filled == Decimal("0.01")
+        earned = after[quote][1] - before[quote][1]
         assert earned == pytest.approx(order.cost - order.fee, abs=Decimal("0.01"))
 
     def test_a_limit_order_rests_with_its_funds_set_aside_until_it_is_cancelled(self, bench: Bench) -> None:
@@ -178,8 +188,9 @@ class TradingContract:
         order = bench.place("buy", "0.01", PRICE / 2)
         assert (order.status, order.filled, order.price) == ("open", 0, PRICE / 2)
         resting = bench.trading.balances()
-        assert resting["USD"][1] == before["USD"][1]
-        assert before["USD"][0] - resting["USD"][0] >= Decimal("0.01") * PRICE / 2
+        quote = bench.instrument.quote
+        assert resting[quote][1] == before[quote][1]
+        assert before[quote][0] - resting[quote][0] >= Decimal("0.01") * PRICE / 2
         final = bench.trading.cancel(order)
         assert (final.status, final.filled) == ("cancelled", 0)
         assert bench.trading.balances() == before
@@ -245,7 +256,7 @@ class TradingContract:
             ("buy", "10", PRICE / 2, "nsufficient"),
             ("sell", "1000", None, "nsufficient"),
             ("sell", "1000", PRICE * 2, "nsufficient"),
-            ("buy", "0.00000001", None, "0.00005|minimum"),
+            ("buy", "0.00000001", None, "0.0000|minimum"),
             ("buy", "0.010000001", None, "steps"),
             ("buy", "0.01", PRICE / 2 + Decimal("0.01"), "steps"),
             ("buy", "0", None, "steps"),

@@ -1,45 +1,42 @@
-"""The exchange contract over the paper venue, on the sandbox's prices."""
+"""The exchange contract over the paper venue, on the prices of the sandbox's exchanges."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 
-import httpx
 import pytest
 
-from missiondesk.exchanges.ccxt_exchange import CcxtExchange
 from missiondesk.exchanges.paper import PaperExchange
-from missiondesk.exchanges.sandbox.address import ccxt_urls
-from missiondesk.exchanges.sandbox.server import SandboxServer
 from missiondesk.store.database import connect
 from models.account import Account
-from tests.contract.exchange_contract import PRICE, SYMBOL, Bench, ManualClock, TradingContract
+from tests.contract.contracts_contract import ContractTradingContract
+from tests.contract.exchange_contract import Bench, TradingContract
+from tests.contract.sandbox_bench import CONTRACT_MARKETS, SPOT, sandbox_bench
+
+BALANCES = {"USD": Decimal(100_000), "USDT": Decimal(100_000), "BTC": Decimal(2)}
 
 
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    clock = ManualClock()
+@contextmanager
+def paper_bench(database_url: str, name: str, symbol: str) -> Iterator[Bench]:
     engine = connect(database_url)
-    account = Account(name="paper", paper_balances={"USD": Decimal(100_000), "BTC": Decimal(2)})
-    with SandboxServer(clock=clock) as server:
-        market = CcxtExchange(
-            "sandbox",
-            "kraken",
-            url_overrides=ccxt_urls(server.url)["urls"]["api"],
-            limit_rate=False,
-            clock=clock,
-        )
-
-        def set_price(price: Decimal) -> None:
-            change = {"pair": SYMBOL, "price": str(price)}
-            httpx.post(f"{server.url}/sandbox/markets", json=change).raise_for_status()
-
-        set_price(PRICE)
-        clock.advance(10)
-        yield Bench(market, PaperExchange(engine, account, market, clock), clock, set_price)
+    account = Account(name="paper", paper_balances=BALANCES)
+    with sandbox_bench(name, symbol) as bench:
+        yield replace(bench, trading=PaperExchange(engine, account, bench.market, bench.clock))
     engine.dispose()
 
 
 class TestTrading(TradingContract):
-    pass
+    @pytest.fixture
+    def bench(self, database_url: str) -> Iterator[Bench]:
+        with paper_bench(database_url, "sandbox", SPOT["sandbox"]) as bench:
+            yield bench
+
+
+class TestContracts(ContractTradingContract):
+    @pytest.fixture(params=CONTRACT_MARKETS, ids=lambda market: ":".join(market))
+    def bench(self, database_url: str, request: pytest.FixtureRequest) -> Iterator[Bench]:
+        with paper_bench(database_url, *request.param) as bench:
+            yield bench

@@ -49,16 +49,16 @@ class Control:
         self._faults = faults
         self._clock = clock
 
-    def routes(self) -> list[Route]:
+    def routes(self, under: str = "/sandbox") -> list[Route]:
         return [
-            Route("/sandbox/faults", self._faults_listed, methods=["GET"]),
-            Route("/sandbox/faults", self._fault_added, methods=["POST"]),
-            Route("/sandbox/faults", self._faults_cleared, methods=["DELETE"]),
-            Route("/sandbox/orders", self._orders, methods=["GET"]),
-            Route("/sandbox/balances", self._balances, methods=["GET", "POST"]),
-            Route("/sandbox/markets", self._markets, methods=["GET"]),
-            Route("/sandbox/markets", self._market_changed, methods=["POST"]),
-            Route("/sandbox/markets", self._markets_restored, methods=["DELETE"]),
+            Route(f"{under}/faults", self._faults_listed, methods=["GET"]),
+            Route(f"{under}/faults", self._fault_added, methods=["POST"]),
+            Route(f"{under}/faults", self._faults_cleared, methods=["DELETE"]),
+            Route(f"{under}/orders", self._orders, methods=["GET"]),
+            Route(f"{under}/balances", self._balances, methods=["GET", "POST"]),
+            Route(f"{under}/markets", self._markets, methods=["GET"]),
+            Route(f"{under}/markets", self._market_changed, methods=["POST"]),
+            Route(f"{under}/markets", self._markets_restored, methods=["DELETE"]),
         ]
 
     async def _faults_listed(self, request: Request) -> Response:
@@ -95,7 +95,8 @@ class Control:
 
     async def _markets(self, request: Request) -> Response:
         """Each pair's price, what is staged, and for recorded ones how far they were moved in time."""
-        return JSONResponse({pair.symbol: self._shown(pair.symbol) for pair in self._exchange.market.listing})
+        listed = [pair for pair in self._exchange.market.listing if pair.trades_at(self._clock())]
+        return JSONResponse({pair.symbol: self._shown(pair.symbol) for pair in listed})
 
     def _shown(self, symbol: str) -> dict[str, Any]:
         now, market, recordings = self._clock(), self._exchange.market, self._recordings
@@ -119,7 +120,7 @@ class Control:
             return _refused(invalid)
         pair = market.listing.find(change.pair)
         if pair is None:
-            known = sorted(each.symbol for each in market.listing)
+            known = sorted(each.symbol for each in market.listing if each.trades_at(now))
             return JSONResponse({"error": f"unknown pair {change.pair!r}; listed: {known}"}, status_code=400)
         self._exchange.stage(pair.symbol, _changed(market.staging(pair.symbol), change, now), now)
         return JSONResponse({"pair": pair.symbol, "price": str(market.price(pair.symbol, now))})

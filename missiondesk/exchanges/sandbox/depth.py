@@ -11,6 +11,7 @@ from missiondesk.exchanges.sandbox.noise import key_of, uniform
 from models.market import Level
 
 DEEPEST = 500
+SPOT_LOT = Decimal("0.001")
 _HALF_SPREAD = 0.00005
 _MINUTES_A_LEVEL = 0.25
 
@@ -24,9 +25,18 @@ class Book:
 
 
 def book_around(
-    symbol: str, price: Decimal, decimals: int, moment: int, volume_per_minute: float, levels: int = DEEPEST
+    symbol: str,
+    price: Decimal,
+    decimals: int,
+    moment: int,
+    volume_per_minute: float,
+    levels: int = DEEPEST,
+    lot: Decimal = SPOT_LOT,
 ) -> Book:
-    """The book at a tick (`moment` counts ticks); a level holds about a quarter minute's usual volume."""
+    """The book at a tick (`moment` counts ticks); a level holds about a quarter minute's usual volume.
+
+    Amounts come in whole lots.
+    """
     centre = int(price.scaleb(decimals))
     step = max(1, int(centre * _HALF_SPREAD))
     nth = np.arange(levels, dtype=np.int64)
@@ -35,10 +45,10 @@ def book_around(
 
     def side(name: str, sign: int) -> tuple[Level, ...]:
         chance = uniform(key_of(symbol, name), moment * DEEPEST + nth)
-        amounts = np.maximum(np.rint(usual * (0.2 + 1.6 * chance) * 1e3), 1).astype(np.int64)
+        amounts = np.maximum(np.rint(usual * (0.2 + 1.6 * chance) / float(lot)), 1).astype(np.int64)
         prices = centre + sign * distance
         return tuple(
-            Level(Decimal(at).scaleb(-decimals), Decimal(amount).scaleb(-3))
+            Level(Decimal(at).scaleb(-decimals), Decimal(amount) * lot)
             for at, amount in zip(prices.tolist(), amounts.tolist(), strict=True)
             if at > 0
         )

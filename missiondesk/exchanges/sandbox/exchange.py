@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Iterable, Mapping
-from decimal import ROUND_HALF_UP, Decimal
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from uuid import uuid4
 
+from missiondesk.exchanges.sandbox.books import Books, rounded
+from missiondesk.exchanges.sandbox.ids import kraken_id
 from missiondesk.exchanges.sandbox.market import Market, Staging
-from missiondesk.exchanges.sandbox.matching import Match, taken, traded_through
+from missiondesk.exchanges.sandbox.matching import Match, at_most, taken, traded_through
 from missiondesk.exchanges.sandbox.orders import (
     Fill,
     Order,
@@ -30,56 +30,32 @@ FIRST_BALANCES: Mapping[str, Decimal] = {
 }
 
 
-class Exchange:
-    """One account. Times are unix seconds; call `advance` before reading anything."""
+class Exchange(Books):
+    """One account. Times are unix seconds; call `advance` before reading anything.
 
-    def __init__(self, market: Market, state: State, balances: Mapping[str, Decimal]) -> None:
-        self.market = market
-        self._state = state
-        self._orders = {order.id: order for order in state.orders()}
-        self._fills = {fill.id: fill for fill in state.fills()}
-        self._open = {order.id: order for order in self._orders.values() if order.status == "open"}
+    new_id: from a salt that no other state has, the id of the nth order ("O") or fill ("T").
+    """
+
+    def __init__(
+        self,
+        market: Market,
+        state: State,
+        balances: Mapping[str, Decimal],
+        new_id: Callable[[str, str, int], str] = kraken_id,
+    ) -> None:
+        super().__init__(market, state, balances)
+        self._new_id = new_id
         self._salt = state.remember("salt of ids", uuid4().hex)
-        self._balances = state.balances()
-        if not self._balances:
-            self.set_balances(balances)
-
-    @property
-    def orders(self) -> tuple[Order, ...]:
-        """Every order ever accepted, oldest first."""
-        return tuple(self._orders.values())
-
-    @property
-    def fills(self) -> tuple[Fill, ...]:
-        """Every execution, oldest first."""
-        return tuple(self._fills.values())
-
-    @property
-    def balances(self) -> Mapping[str, Decimal]:
-        """What the account owns of each asset, held amounts included."""
-        return self._balances
-
-    def order(self, order_id: str) -> Order | None:
-        return self._orders.get(order_id)
-
-    def fill(self, fill_id: str) -> Fill:
-        return self._fills[fill_id]
-
-    def held(self, asset: str) -> Decimal:
-        """What open orders keep from being spent."""
-        needs = (self._needed(order.request, order.remaining, ()) for order in self._open.values())
-        return sum((amount for needed, amount in needs if needed == asset), Decimal(0))
-
-    def set_balances(self, balances: Mapping[str, Decimal]) -> None:
-        """Replace what the account owns of these assets."""
-        self._balances.update(balances)
-        self._state.save_balances(balances)
 
     def advance(self, now: float) -> None:
-        """Let resting orders meet the trades since they were last looked at."""
+        """Let resting orders meet the trades since they were last looked at, and deliver what is due."""
         for order in list(self._open.values()):
             ticks = self.market.ticks(order.request.symbol, order.matched_until, now)
             self._meet(order, ticks, max(now, order.matched_until))
+        for position in self.positions:
+            pair = self.market.listing[position.symbol]
+            if position.amount and not pair.trades_at(now):
+                self._deliver(pair, self.market.price(pair.symbol, now))
 
     def stage(self, symbol: str, staging: Staging, now: float) -> None:
         """Arrange one pair; resting orders meet a new price at once."""
@@ -99,7 +75,10 @@ class Exchange:
         """Accept an order, fill what it takes at once, let a limit order's rest wait in the book."""
         matches = self._takes(request, now)
         order = Order(
-            id=self._new_id("O", len(self._orders)), request=request, opened_at=now, matched_until=now
+            id=self._new_id(self._salt, "O", len(self._orders)),
+            request=request,
+            opened_at=now,
+            matched_until=now,
         )
         if request.post_only and matches:
             return self._save(_closed(order, "canceled", now, "Post only order"), [])
@@ -117,16 +96,23 @@ class Exchange:
 
     def _meet(self, order: Order, ticks: Ticks, until: float) -> None:
         seen = order.model_copy(update={"matched_until": until})
-        matches = list(traded_through(order, ticks))
-        if matches:
-            self._save(*self._filled(seen, matches))
+        pair = self.market.listing[order.request.symbol]
+        matches = list(traded_through(order, ticks, pair.lot))
+        if not pair.trades_at(until):
+            self._save(_closed(seen, "canceled", until, "Delivered"), [])
+        elif matches:
+            most = self._most(order.request)
+            met, fills = self._filled(seen, self._cut(order.request, matches))
+            if met.status == "open" and met.filled - seen.filled == most:
+                met = _closed(met, "canceled", until, "Reduce only")
+            self._save(met, fills)
         else:  # not worth a write: looking at the same trades again finds nothing either
             self._orders[order.id] = self._open[order.id] = seen
 
     def _takes(self, request: OrderRequest, now: float) -> list[Match]:
         """What a request would take from the book at once; raises RequestRefused."""
         pair = self.market.listing.find(request.symbol)
-        if pair is None:
+        if pair is None or not pair.trades_at(now):
             raise RequestRefused(Refusal.UNKNOWN_PAIR)
         if self.market.staging(request.symbol).halted:
             raise RequestRefused(Refusal.HALTED)
@@ -136,22 +122,23 @@ class Exchange:
         if request.client_id is not None and request.client_id in in_use:
             raise RequestRefused(Refusal.CLIENT_ID_IN_USE)
         _check_sizes(request, pair, request.price or self.market.price(request.symbol, now))
-        matches = list(taken(request, self.market.book(request.symbol, now), now))
+        if self._most(request) == 0:
+            raise RequestRefused(Refusal.NOTHING_TO_REDUCE)
+        matches = self._cut(request, taken(request, self.market.book(request.symbol, now), now))
         asset, amount = self._needed(request, request.amount, matches)
-        if amount > self._balances.get(asset, Decimal(0)) - self.held(asset):
+        if amount and amount > self._free(asset):
             raise RequestRefused(Refusal.INSUFFICIENT_FUNDS)
         return matches
 
-    def _needed(
-        self, request: OrderRequest, amount: Decimal, matches: Iterable[Match]
-    ) -> tuple[str, Decimal]:
-        """What an order may cost at most, fee included: the asset and how much of it."""
-        pair = self.market.listing[request.symbol]
-        if request.side == "sell":
-            return pair.base, amount
-        taken_cost = sum((each.price * each.amount for each in matches), Decimal(0))
-        cost = taken_cost if request.price is None else amount * request.price
-        return pair.quote, cost * (1 + pair.taker)
+    def _most(self, request: OrderRequest) -> Decimal | None:
+        """How much it may trade now; None for any amount."""
+        if not request.reduce_only:
+            return None
+        return self.position(request.symbol).net.reducible(request.side)
+
+    def _cut(self, request: OrderRequest, matches: Iterable[Match]) -> list[Match]:
+        most = self._most(request)
+        return list(matches if most is None else at_most(matches, most))
 
     def _filled(self, order: Order, matches: Iterable[Match]) -> tuple[Order, list[Fill]]:
         """The order after these matches, and the fills they make."""
@@ -169,33 +156,13 @@ class Exchange:
             order = _closed(order, "closed", fills[-1].at, None)
         return order, fills
 
-    def _save(self, order: Order, fills: list[Fill]) -> Order:
-        """Write order, fills and balances down in one transaction, then know them."""
-        changed = self._moved(order, fills)
-        self._state.save(order, fills, changed)
-        self._balances.update(changed)
-        self._fills.update((fill.id, fill) for fill in fills)
-        self._orders[order.id] = order
-        if order.status == "open":
-            self._open[order.id] = order
-        else:
-            self._open.pop(order.id, None)
-        return order
-
-    def _moved(self, order: Order, fills: Iterable[Fill]) -> dict[str, Decimal]:
-        """The balances of the pair's two assets after these fills."""
-        pair = self.market.listing[order.request.symbol]
-        base, quote = (self._balances.get(asset, Decimal(0)) for asset in (pair.base, pair.quote))
-        for fill in fills:
-            sign = 1 if fill.side == "buy" else -1
-            base += sign * fill.amount
-            quote -= sign * fill.cost + fill.fee
-        return {pair.base: base, pair.quote: quote}
-
     def _fill(self, order: Order, pair: Pair, match: Match, number: int) -> Fill:
-        cost = _rounded(match.price * match.amount, pair.cost_decimals)
+        if pair.contract is None:
+            cost = rounded(match.price * match.amount, pair.cost_decimals)
+        else:
+            cost = pair.contract.worth(match.amount, match.price)
         return Fill(
-            id=self._new_id("T", number),
+            id=self._new_id(self._salt, "T", number),
             number=number,
             order_id=order.id,
             symbol=pair.symbol,
@@ -205,14 +172,9 @@ class Exchange:
             price=match.price,
             amount=match.amount,
             cost=cost,
-            fee=_rounded(cost * (pair.maker if match.maker else pair.taker), pair.cost_decimals),
+            fee=rounded(cost * (pair.maker if match.maker else pair.taker), pair.cost_decimals),
             maker=match.maker,
         )
-
-    def _new_id(self, prefix: str, number: int) -> str:
-        """Kraken-shaped (OUF4EM-FRGI2-MQMWZD), never given twice, by no other state either."""
-        letters = base64.b32encode(hashlib.sha256(f"{self._salt}{prefix}{number}".encode()).digest()).decode()
-        return f"{prefix}{letters[:5]}-{letters[5:10]}-{letters[10:16]}"
 
 
 def _check_sizes(request: OrderRequest, pair: Pair, price: Decimal) -> None:
@@ -228,7 +190,3 @@ def _check_sizes(request: OrderRequest, pair: Pair, price: Decimal) -> None:
 
 def _closed(order: Order, status: OrderStatus, now: float, reason: str | None) -> Order:
     return order.model_copy(update={"status": status, "closed_at": now, "reason": reason})
-
-
-def _rounded(amount: Decimal, decimals: int) -> Decimal:
-    return amount.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_UP)

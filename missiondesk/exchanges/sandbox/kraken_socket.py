@@ -16,9 +16,9 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from missiondesk.exchanges.sandbox.address import PRIVATE_SOCKET, PUBLIC_SOCKET
+from missiondesk.exchanges.sandbox.answering import ConnectionLost
 from missiondesk.exchanges.sandbox.exchange import Exchange
 from missiondesk.exchanges.sandbox.faults import Answer, Fault, Faults
-from missiondesk.exchanges.sandbox.kraken_rest import ConnectionLost
 from missiondesk.exchanges.sandbox.kraken_socket_orders import SocketOrders
 from missiondesk.exchanges.sandbox.kraken_subscriptions import Reply, Request, Subscriptions
 from missiondesk.exchanges.sandbox.kraken_words import KrakenError

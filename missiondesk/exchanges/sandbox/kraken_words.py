@@ -26,6 +26,7 @@ _REFUSALS = {
     Refusal.COST_TOO_SMALL: "EOrder:Cost minimum not met",
     Refusal.PRICE_TOO_PRECISE: "EOrder:Invalid price",
     Refusal.INSUFFICIENT_FUNDS: "EOrder:Insufficient funds",
+    Refusal.NOTHING_TO_REDUCE: "EOrder:Reduce only:No position exists",
 }
 
 

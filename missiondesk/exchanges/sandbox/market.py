@@ -6,13 +6,14 @@ price, hold back candles and halt a pair.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
 
 from missiondesk.exchanges.sandbox.bars import MINUTE, Bars
-from missiondesk.exchanges.sandbox.depth import DEEPEST, Book, book_around
+from missiondesk.exchanges.sandbox.depth import DEEPEST, SPOT_LOT, Book, book_around
 from missiondesk.exchanges.sandbox.pairs import STANDARD_SYMBOLS, Listing, Pair
 from missiondesk.exchanges.sandbox.source import MarketSource
 from missiondesk.exchanges.sandbox.ticks import SECONDS_A_TICK, Ticks, summed, ticks_of
@@ -41,10 +42,9 @@ class Staging:
 class Market:
     """All times are unix seconds."""
 
-    def __init__(self, source: MarketSource) -> None:
-        symbols = dict.fromkeys((*STANDARD_SYMBOLS, *source.symbols))
-        served = [symbol for symbol in symbols if symbol in source.symbols]
-        self.listing = Listing(Pair.listed(symbol, source.price_decimals(symbol)) for symbol in served)
+    def __init__(self, source: MarketSource, pairs: Iterable[Pair] | None = None) -> None:
+        """What is listed is `pairs`, or what of the source Kraken would list, with Kraken's sizes."""
+        self.listing = Listing(_as_on_kraken(source) if pairs is None else pairs)
         self._source = source
         self._staging: dict[str, Staging] = {}
 
@@ -111,7 +111,9 @@ class Market:
     def book(self, symbol: str, now: float, levels: int = DEEPEST) -> Book:
         volume = self._source.volume_per_minute(symbol)
         moment = int(now) // SECONDS_A_TICK
-        return book_around(symbol, self.price(symbol, now), self._decimals(symbol), moment, volume, levels)
+        lot = SPOT_LOT if self.listing[symbol].contract is None else self.listing[symbol].lot
+        price, decimals = self.price(symbol, now), self._decimals(symbol)
+        return book_around(symbol, price, decimals, moment, volume, levels, lot)
 
     def _running(self, symbol: str, minutes: int, opened: int, now: float) -> Bars:
         """The candle of the interval that `now` lies in; flat when nothing has traded in it."""
@@ -166,3 +168,9 @@ class Market:
 
     def _decimal(self, symbol: str, price: float) -> Decimal:
         return Decimal(f"{price:.{self._decimals(symbol)}f}")
+
+
+def _as_on_kraken(source: MarketSource) -> list[Pair]:
+    symbols = dict.fromkeys((*STANDARD_SYMBOLS, *source.symbols))
+    served = [symbol for symbol in symbols if symbol in source.symbols]
+    return [Pair.listed(symbol, source.price_decimals(symbol)) for symbol in served]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from decimal import ROUND_FLOOR, Decimal
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from missiondesk.exchanges.sandbox.ticks import Ticks
 
 @dataclass(frozen=True)
 class Match:
-    """An amount (base) at a price (quote), at a moment (unix seconds)."""
+    """An amount (base or contracts) at a price (quote), at a moment (unix seconds)."""
 
     price: Decimal
     amount: Decimal
@@ -37,8 +37,8 @@ def taken(request: OrderRequest, book: Book, now: float) -> Iterator[Match]:
         yield Match(level.price, amount, now, maker=False)
 
 
-def traded_through(order: Order, ticks: Ticks) -> Iterator[Match]:
-    """What a resting limit order gets: the volume of every trade beyond its price, at its price."""
+def traded_through(order: Order, ticks: Ticks, lot: Decimal) -> Iterator[Match]:
+    """What a resting limit order gets: the volume of every trade beyond its price, in lots, at its price."""
     price = order.request.price
     assert price is not None, "only limit orders rest"
     traded = ticks.traded()
@@ -48,6 +48,18 @@ def traded_through(order: Order, ticks: Ticks) -> Iterator[Match]:
     for n in np.flatnonzero(beyond).tolist():
         if remaining == 0:
             return
-        amount = min(remaining, Decimal(f"{traded.volumes[n]:.8f}"))
+        lots = (Decimal(f"{traded.volumes[n]:.8f}") / lot).to_integral_value(ROUND_FLOOR)
+        amount = min(remaining, lots * lot)
         remaining -= amount
-        yield Match(price, amount, float(traded.times[n]), maker=True)
+        if amount:
+            yield Match(price, amount, float(traded.times[n]), maker=True)
+
+
+def at_most(matches: Iterable[Match], amount: Decimal) -> Iterator[Match]:
+    """The first of them, up to this amount."""
+    for match in matches:
+        if not amount:
+            return
+        part = min(match.amount, amount)
+        amount -= part
+        yield replace(match, amount=part)

@@ -15,7 +15,7 @@ OrderStatus = Literal["open", "closed", "canceled"]
 
 
 class OrderRequest(BaseModel):
-    """What a client asks for. Amount in base, price in quote; `deadline` in unix seconds."""
+    """What a client asks for. Amount in base or contracts, price in quote; `deadline` in unix seconds."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -28,11 +28,15 @@ class OrderRequest(BaseModel):
     userref: int = 0
     post_only: bool = False
     immediate: bool = False
+    reduce_only: bool = False
     deadline: float | None = None
 
 
 class Order(BaseModel):
-    """One accepted order. Times are unix seconds; cost and fee are in quote."""
+    """One accepted order. Times are unix seconds.
+
+    Cost and fee are in quote, those of contracts in the asset that settles them.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -85,6 +89,7 @@ class Refusal(Enum):
     COST_TOO_SMALL = "below the smallest cost"
     PRICE_TOO_PRECISE = "more decimals than a tick"
     INSUFFICIENT_FUNDS = "more than is free"
+    NOTHING_TO_REDUCE = "no position that it would reduce"
 
 
 class RequestRefused(Exception):

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+from missiondesk.exchanges.contracts import Contract
+
 ALTNAMES = {"BTC": "XBT", "DOGE": "XDG"}
 """Kraken's own spelling where it differs from everyone else's."""
 
@@ -75,7 +77,21 @@ class Pair:
 
     @property
     def quote(self) -> str:
-        return self.symbol.split("/")[1]
+        return self.symbol.partition(":")[0].split("/")[1]
+
+    @property
+    def money(self) -> str:
+        """The asset in which its orders' cost and fee are counted."""
+        return self.quote
+
+    @property
+    def contract(self) -> Contract | None:
+        """What one unit of an amount stands for; None when it is a coin."""
+        return None
+
+    def trades_at(self, now: float) -> bool:
+        """Whether it is listed at an instant (unix seconds)."""
+        return True
 
     @property
     def id(self) -> str:

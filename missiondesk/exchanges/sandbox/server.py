@@ -20,11 +20,12 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from missiondesk.exchanges.sandbox.access import Access, CallLimit
 from missiondesk.exchanges.sandbox.address import SANDBOX_KEY, SANDBOX_SECRET
+from missiondesk.exchanges.sandbox.answering import ConnectionLost
 from missiondesk.exchanges.sandbox.control import Control
 from missiondesk.exchanges.sandbox.exchange import FIRST_BALANCES, Exchange
 from missiondesk.exchanges.sandbox.faults import Faults
 from missiondesk.exchanges.sandbox.generator import Generator
-from missiondesk.exchanges.sandbox.kraken_rest import ConnectionLost, KrakenRest
+from missiondesk.exchanges.sandbox.kraken_rest import KrakenRest
 from missiondesk.exchanges.sandbox.kraken_socket import KrakenSockets
 from missiondesk.exchanges.sandbox.kraken_socket_orders import SocketOrders
 from missiondesk.exchanges.sandbox.market import Market
@@ -32,6 +33,7 @@ from missiondesk.exchanges.sandbox.pairs import STANDARD_SYMBOLS, Pair
 from missiondesk.exchanges.sandbox.recording import Recordings
 from missiondesk.exchanges.sandbox.source import MarketSource, SeveralSources
 from missiondesk.exchanges.sandbox.state import State
+from missiondesk.exchanges.sandbox.venue import okx_venue
 
 Clock = Callable[[], datetime]
 
@@ -49,7 +51,8 @@ class SandboxSettings:
 
     source: a market source, a candle file or folder, or None for generated prices; pairs that files do not
     have are generated. state: a SQLite file that survives a kill, None for memory. balances: what the account
-    owns when its state is new. credentials: API keys and their base64 secrets.
+    owns when its state is new; each exchange of the sandbox has an account of its own. credentials: API keys
+    and their base64 secrets.
     """
 
     source: MarketSource | Path | str | None = None
@@ -62,10 +65,10 @@ class SandboxSettings:
 
 
 class Sandbox:
-    """One exchange with its HTTP application."""
+    """Exchanges on the same prices, one for each protocol, with their HTTP application."""
 
     def __init__(self, settings: SandboxSettings) -> None:
-        self._state = State(Path(settings.state) if settings.state is not None else None)
+        self._state = _state(settings)
         self.recordings = _recordings(settings, self._state)
         source = _whole_source(settings.source, self.recordings, settings.seed)
         self.exchange = Exchange(Market(source), self._state, settings.balances)
@@ -78,8 +81,12 @@ class Sandbox:
         orders = SocketOrders(self.exchange, clock)
         rest = KrakenRest(self.exchange, access, self.faults, clock, orders)
         self.sockets = KrakenSockets(self.exchange, orders, self.faults, clock)
+        self.venues = {
+            "okx": okx_venue(source, _state(settings, "okx"), settings.balances, settings.credentials, clock),
+        }
+        others = [route for name, venue in self.venues.items() for route in venue.routes(name, clock)]
         control = Control(self.exchange, self.faults, clock, self.recordings)
-        self._app = Starlette(routes=[*rest.routes(), *self.sockets.routes(), *control.routes()])
+        self._app = Starlette(routes=[*rest.routes(), *self.sockets.routes(), *others, *control.routes()])
 
     def server(self, on_start: Callable[[], object]) -> uvicorn.Server:
         """A uvicorn server of it, to be run with its sockets; calls `on_start` when it listens."""
@@ -100,6 +107,16 @@ class Sandbox:
 
     def close(self) -> None:
         self._state.close()
+        for venue in self.venues.values():
+            venue.state.close()
+
+
+def _state(settings: SandboxSettings, venue: str | None = None) -> State:
+    """Each exchange has a file of its own, beside the one that settings name."""
+    if settings.state is None:
+        return State()
+    path = Path(settings.state)
+    return State(path if venue is None else path.with_name(f"{path.name}.{venue}"))
 
 
 def _recordings(settings: SandboxSettings, state: State) -> Recordings | None:

@@ -1,4 +1,4 @@
-"""Orders, fills, balances and nonces in one SQLite file, so that a killed sandbox comes back as it was."""
+"""What an exchange knows, in one SQLite file, so that a killed sandbox comes back as it was."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from decimal import Decimal
 from pathlib import Path
 
 from missiondesk.exchanges.sandbox.orders import Fill, Order
+from missiondesk.exchanges.sandbox.positions import Position
 
 _TABLES = """
 create table if not exists trade_order (id text primary key, body text not null);
 create table if not exists fill (number integer primary key, body text not null);
 create table if not exists balance (asset text primary key, amount text not null);
+create table if not exists position (symbol text primary key, body text not null);
 create table if not exists nonce (key text primary key, value integer not null);
 create table if not exists fact (name text primary key, value text not null);
 """
@@ -42,8 +44,25 @@ class State:
     def balances(self) -> dict[str, Decimal]:
         return {asset: Decimal(amount) for asset, amount in self._connection.execute("select * from balance")}
 
-    def save(self, order: Order, fills: Iterable[Fill], balances: Mapping[str, Decimal]) -> None:
-        """An order's new state with the fills and balances that belong to it."""
+    def positions(self) -> list[Position]:
+        """Flat ones too, for their leverage."""
+        rows = self._connection.execute("select body from position order by symbol")
+        return [Position.model_validate_json(body) for (body,) in rows]
+
+    def save_positions(self, positions: Iterable[Position], balances: Mapping[str, Decimal]) -> None:
+        """Positions that no order changed, with the balances that belong to them."""
+        with self._connection:
+            self._put_positions(positions)
+            self._put_balances(balances)
+
+    def save(
+        self,
+        order: Order,
+        fills: Iterable[Fill],
+        balances: Mapping[str, Decimal],
+        positions: Iterable[Position] = (),
+    ) -> None:
+        """An order's new state with the fills, balances and positions that belong to it."""
         with self._connection as transaction:
             transaction.execute(
                 "insert into trade_order values (?, ?) on conflict (id) do update set body = excluded.body",
@@ -53,6 +72,7 @@ class State:
                 "insert into fill values (?, ?)", [(fill.number, fill.model_dump_json()) for fill in fills]
             )
             self._put_balances(balances)
+            self._put_positions(positions)
 
     def save_balances(self, balances: Mapping[str, Decimal]) -> None:
         with self._connection:
@@ -72,6 +92,10 @@ class State:
             transaction.execute("insert or ignore into fact values (?, ?)", (name, value))
             (stored,) = transaction.execute("select value from fact where name = ?", (name,)).fetchone()
         return str(stored)
+
+    def _put_positions(self, positions: Iterable[Position]) -> None:
+        rows = [(position.symbol, position.model_dump_json()) for position in positions]
+        self._connection.executemany("insert or replace into position values (?, ?)", rows)
 
     def _put_balances(self, balances: Mapping[str, Decimal]) -> None:
         rows = [(asset, str(amount)) for asset, amount in balances.items()]
