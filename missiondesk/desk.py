@@ -17,6 +17,7 @@ from missiondesk.orders.gateway import OrderGateway, utc_now
 from missiondesk.orders.killswitch import KillSwitch
 from missiondesk.orders.strategy import StrategyGateway
 from missiondesk.refresh.pace import PacedMarket
+from missiondesk.refresh.settings import RefreshSettings
 from missiondesk.refresh.stored_markets import StoredMarkets
 from missiondesk.settings import ExchangeChoice, Settings
 from missiondesk.store.accounts import Accounts
@@ -72,7 +73,9 @@ class Desk:
 
     @cached_property
     def markets(self) -> StoredMarkets:
-        return StoredMarkets(self.engine, LiveMarkets(self._public))
+        return StoredMarkets(
+            self.engine, LiveMarkets(self._public), lambda: RefreshSettings.load(self.settings.home)
+        )
 
     def market(self, exchange: str) -> MarketData:
         """The public side of an exchange, opened once; its requests keep the desk's pace."""

@@ -2,44 +2,60 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Final
 
-from sqlalchemy import Engine, select
+from sqlalchemy import ColumnElement, Engine, Table, and_, select
 
 from missiondesk.market.candles import (
     Candles,
     expected_last_open,
     timeframe_milliseconds,
-    to_datetime,
     to_milliseconds,
 )
-from missiondesk.market.regime import Regime
+from missiondesk.market.indicators import Indicator
+from missiondesk.market.regime import Regime, RegimeSettings
+from missiondesk.market.signal_settings import SignalSettings
 from missiondesk.market.signals import Action
+from missiondesk.refresh.settings import RefreshSettings
 from missiondesk.store.market.candles import newest_candles
 from missiondesk.store.market.series import Series
 from missiondesk.templates.context import Markets
-from missiondesk.templates.market_state import StoredState
+from missiondesk.templates.source import Source
+from missiondesk.templates.stored import StoredState, StoredValues, stored_columns
 from models.market import Ticker
-from models.market_tables import candle, market_regime, series, trading_signal
+from models.market_tables import candle, ema_channel, indicator, market_regime, series, trading_signal
+
+_COLUMNS: Final[Mapping[str, ColumnElement[float]]] = {
+    column.name: column for table in (indicator, ema_channel, candle) for column in table.c
+}
 
 
 class StoredMarkets:
-    """The Markets port over `live` and the tables. A table is fresh when it has the newest closed candle."""
+    """The Markets port over `live` and the tables. A table is fresh when it has the newest closed candle.
 
-    def __init__(self, engine: Engine, live: Markets) -> None:
-        self._engine, self._live = engine, live
+    settings: by which thresholds the tables are filled.
+    """
+
+    def __init__(
+        self, engine: Engine, live: Markets, settings: Callable[[], RefreshSettings] = RefreshSettings
+    ) -> None:
+        self._engine, self._live, self._settings = engine, live, settings
+        self._known: dict[Source, Series] = {}
+        self._absent: dict[Source, datetime] = {}
 
     def closed_candles(
         self, exchange: str, symbol: str, timeframe: str, count: int, now: datetime
     ) -> Candles:
         """See the port: from the table when it holds the newest closed candle and as many before it."""
-        found = self._series(exchange, symbol, timeframe)
-        if found is not None and self._is_fresh(found, now):
-            closed = to_milliseconds(now) - timeframe_milliseconds(timeframe)
+        found = self._series(Source(exchange, symbol, timeframe), now)
+        if found is not None:
+            closed = to_milliseconds(_last_closed(found, now))
             with self._engine.connect() as connection:
                 stored = newest_candles(connection, found, count, closed)
-            if len(stored) >= count:
+            if len(stored) >= count and _is_fresh(found, int(stored.open_time[-1]), now):
                 return stored
         return self._live.closed_candles(exchange, symbol, timeframe, count, now)
 
@@ -49,23 +65,23 @@ class StoredMarkets:
     def ticker(self, exchange: str, symbol: str) -> Ticker:
         return self._live.ticker(exchange, symbol)
 
-    def stored_state(self, exchange: str, symbol: str, timeframe: str, now: datetime) -> StoredState | None:
-        """The newest stored regime and signal that were known at `now`; None where there is none."""
-        found = self._series(exchange, symbol, timeframe)
+    def thresholds(self) -> tuple[RegimeSettings, SignalSettings]:
+        """Those by which the tables' regimes and signals are decided."""
+        settings = self._settings()
+        return settings.regime, settings.signals
+
+    def stored_state(self, source: Source, now: datetime) -> StoredState | None:
+        """The newest regime and signal that were known at `now`; None where there is none."""
+        found = self._series(source, now)
         if found is None:
             return None
         signal = trading_signal.c
         query = (
             select(market_regime, signal.action, signal.confidence, signal.reasons)
-            .join(
-                trading_signal,
-                (signal.series_id == market_regime.c.series_id)
-                & (signal.open_time == market_regime.c.open_time),
-            )
+            .join(trading_signal, _same_row(trading_signal, market_regime))
             .where(
                 market_regime.c.series_id == found.id,
-                market_regime.c.open_time
-                <= to_datetime(to_milliseconds(now) - timeframe_milliseconds(timeframe)),
+                market_regime.c.open_time <= _last_closed(found, now),
             )
             .order_by(market_regime.c.open_time.desc())
             .limit(1)
@@ -74,10 +90,9 @@ class StoredMarkets:
             row = connection.execute(query).one_or_none()
         if row is None:
             return None
-        opened = to_milliseconds(row.open_time)
         return StoredState(
             opened=row.open_time,
-            fresh=opened == expected_last_open(now, timeframe, opened),
+            fresh=_is_fresh(found, to_milliseconds(row.open_time), now),
             regime=Regime(row.regime),
             adx=row.adx,
             in_channel_percent=row.in_channel_percent,
@@ -86,24 +101,62 @@ class StoredMarkets:
             reason=row.reasons[0],
         )
 
-    def _series(self, exchange: str, symbol: str, timeframe: str) -> Series | None:
+    def stored_values(
+        self, source: Source, specs: Collection[Indicator], count: int, now: datetime
+    ) -> StoredValues | None:
+        """Of the newest `count` candles that were known at `now`; None where there are none."""
+        found = self._series(source, now)
+        if found is None:
+            return None
+        wanted = list(specs)
+        query = (
+            select(candle.c.open_time, *(_COLUMNS[stored_columns()[spec]] for spec in wanted))
+            .select_from(candle)
+            .outerjoin(indicator, _same_row(indicator, candle))
+            .outerjoin(ema_channel, _same_row(ema_channel, candle))
+            .where(candle.c.series_id == found.id, candle.c.open_time <= _last_closed(found, now))
+            .order_by(candle.c.open_time.desc())
+            .limit(count)
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        if not rows:
+            return None
+        return StoredValues(
+            opened=rows[0].open_time,
+            fresh=_is_fresh(found, to_milliseconds(rows[0].open_time), now),
+            rows=tuple(
+                {spec: value for spec, value in zip(wanted, row[1:], strict=True) if value is not None}
+                for row in rows
+            ),
+        )
+
+    def _series(self, source: Source, now: datetime) -> Series | None:
+        """Looked up once where there is one, else once for each `now`."""
+        if source in self._known or self._absent.get(source) == now:
+            return self._known.get(source)
         wanted = select(series).where(
-            series.c.exchange == exchange, series.c.symbol == symbol, series.c.interval == timeframe
+            series.c.exchange == source.exchange,
+            series.c.symbol == source.symbol,
+            series.c.interval == source.timeframe,
         )
         with self._engine.connect() as connection:
             row = connection.execute(wanted).one_or_none()
-        return None if row is None else Series(row.id, row.exchange, row.symbol, row.interval)
+        if row is None:
+            self._absent[source] = now
+            return None
+        self._known[source] = Series(row.id, row.exchange, row.symbol, row.interval)
+        return self._known[source]
 
-    def _is_fresh(self, of: Series, now: datetime) -> bool:
-        newest = (
-            select(candle.c.open_time)
-            .where(candle.c.series_id == of.id, candle.c.open_time <= now)
-            .order_by(candle.c.open_time.desc())
-            .limit(1)
-        )
-        with self._engine.connect() as connection:
-            found = connection.scalar(newest)
-        if found is None:
-            return False
-        opened = to_milliseconds(found)
-        return opened >= expected_last_open(now, of.interval, opened)
+
+def _same_row(of: Table, other: Table) -> ColumnElement[bool]:
+    return and_(of.c.series_id == other.c.series_id, of.c.open_time == other.c.open_time)
+
+
+def _last_closed(of: Series, now: datetime) -> datetime:
+    """The latest time at which a candle opened that is closed at `now`."""
+    return now - timedelta(milliseconds=timeframe_milliseconds(of.interval))
+
+
+def _is_fresh(of: Series, opened: int, now: datetime) -> bool:
+    return opened == expected_last_open(now, of.interval, opened)

@@ -7,16 +7,26 @@ trade price or 1-minute close, and its label says which.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from missiondesk.market.candles import Candles, to_datetime
+from missiondesk.market.candles import Candles
 from missiondesk.market.indicators import Indicator, indicator, value_at
 from missiondesk.templates.context import Context
 from missiondesk.templates.params import ExchangeName, Params, Symbol, Timeframe, accepted
+from missiondesk.templates.source import Source, described
+from missiondesk.templates.stored import (
+    INCOMPLETE,
+    StoredMarketData,
+    StoredValues,
+    from_table,
+    on_the_fly,
+    stale,
+    stored_columns,
+)
 from models.errors import InputRefused
 
 MOST_CANDLES: Final = 1000
@@ -91,19 +101,6 @@ class Surroundings:
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where an operand is read: the closed candles of a market, or without a timeframe its price now."""
-
-    exchange: str
-    symbol: str
-    timeframe: str | None
-
-    @property
-    def market(self) -> str:
-        return f"{self.exchange}:{self.symbol}"
-
-
-@dataclass(frozen=True)
 class Value:
     """An operand's value, and the one of the closed candle before where that was asked for.
 
@@ -116,32 +113,32 @@ class Value:
 
 
 class Readings:
-    """The candles behind several operands, each source fetched once, so that all of them see the same ones.
+    """What several operands are read from, each source once, so that all of them see the same candles.
 
-    A recursive indicator gets as many candles as make its value independent of where they begin (at most
-    1000), a windowed one exactly its window: equal candles give equal values at every tick.
+    A source whose operands all stand in the desk's tables is read there while these are fresh. Of others the
+    closed candles are loaded: a recursive indicator gets as many as make its value independent of where they
+    begin (at most 1000), a windowed one exactly its window: equal candles give equal values at every tick.
     """
 
     def __init__(
         self, context: Context, around: Surroundings, operands: Iterable[Operand], *, crossing: bool = False
     ) -> None:
         self._context, self._around, self._crossing = context, around, crossing
-        counts: dict[Source, int] = {}
+        read: dict[Source, list[IndicatorOperand]] = {}
         for operand in operands:
             if isinstance(operand, IndicatorOperand):
-                wanted = operand.spec.wanted + operand.offset + crossing
-                source = self._source(operand)
-                counts[source] = max(counts.get(source, 0), min(wanted, MOST_CANDLES))
-        self._candles: dict[Source, Candles] = {
-            source: context.markets.closed_candles(
-                source.exchange, source.symbol, source.timeframe, count, context.now
-            )
-            for source, count in counts.items()
-            if source.timeframe is not None
-        }
-        self._several_markets = len({source.market for source in counts}) > 1
-        self._several_timeframes = len({source.timeframe for source in self._candles}) > 1
-        self._markets_now = [source.market for source in counts if source.timeframe is None]
+                read.setdefault(self._source(operand), []).append(operand)
+        self._stored: dict[Source, StoredValues] = {}
+        self._candles: dict[Source, Candles] = {}
+        self._read: list[str] = []
+        for source, its_operands in read.items():
+            if source.timeframe is not None:
+                self._load(source, source.timeframe, its_operands)
+        self._several_markets = len({source.market for source in read}) > 1
+        self._several_timeframes = len({source.timeframe for source in read if source.timeframe}) > 1
+        with_candles = {source.market for source in read if source.timeframe is not None}
+        now = [source.market for source in read if source.timeframe is None]
+        self._read += [market for market in now if market not in with_candles]
 
     def value(self, operand: Operand) -> Value:
         """Raises TooFewCandles and UndefinedIndicator."""
@@ -153,17 +150,47 @@ class Readings:
                 source.exchange, source.symbol, self._context.now
             )
             return Value(float(price), label=self._label(source, f"{NOW} ({which})"))
-        candles, spec = self._candles[source], operand.spec
-        before = value_at(candles, spec, operand.offset + 1) if self._crossing else None
         back = f" {operand.offset} back" if operand.offset else ""
-        return Value(value_at(candles, spec, operand.offset), before, self._label(source, spec.label + back))
+        label = self._label(source, operand.spec.label + back)
+        before = self._value_at(source, operand.spec, operand.offset + 1) if self._crossing else None
+        return Value(self._value_at(source, operand.spec, operand.offset), before, label)
 
     @property
     def sources(self) -> str:
         """Everything that was read, for messages."""
-        read = [described(source, candles) for source, candles in self._candles.items()]
-        with_candles = {source.market for source in self._candles}
-        return "; ".join(read + [market for market in self._markets_now if market not in with_candles])
+        return "; ".join(self._read)
+
+    def _load(self, source: Source, timeframe: str, operands: Sequence[IndicatorOperand]) -> None:
+        stored, remark = self._in_table(source, operands)
+        if stored is not None:
+            self._stored[source] = stored
+            self._read.append(from_table(source, stored.opened))
+            return
+        wanted = max(operand.spec.wanted + operand.offset + self._crossing for operand in operands)
+        candles = self._context.markets.closed_candles(
+            source.exchange, source.symbol, timeframe, min(wanted, MOST_CANDLES), self._context.now
+        )
+        self._candles[source] = candles
+        self._read.append(on_the_fly(source, candles, remark) if remark else described(source, candles))
+
+    def _in_table(
+        self, source: Source, operands: Sequence[IndicatorOperand]
+    ) -> tuple[StoredValues | None, str]:
+        """The table's values where it has all that is needed; otherwise what to remark on it."""
+        markets, specs = self._context.markets, {operand.spec for operand in operands}
+        if not isinstance(markets, StoredMarketData) or not specs <= stored_columns().keys():
+            return None, ""
+        count = max(operand.offset for operand in operands) + 1 + self._crossing
+        stored = markets.stored_values(source, specs, count, self._context.now)
+        if stored is None:
+            return None, ""
+        if not stored.fresh:
+            return None, stale(stored.opened)
+        return (stored, "") if stored.hold(specs, count) else (None, INCOMPLETE)
+
+    def _value_at(self, source: Source, spec: Indicator, offset: int) -> float:
+        stored = self._stored.get(source)
+        return value_at(self._candles[source], spec, offset) if stored is None else stored.rows[offset][spec]
 
     def _source(self, operand: IndicatorOperand) -> Source:
         symbol = operand.symbol or self._around.symbol
@@ -177,13 +204,3 @@ class Readings:
         if self._several_timeframes and source.timeframe is not None:
             parts.append(source.timeframe)
         return " ".join([*parts, label])
-
-
-def described(source: Source, candles: Candles) -> str:
-    """What was read: market, timeframe, opening time of the newest candle, and gaps."""
-    parts = [f"{source.market} {source.timeframe}"]
-    if len(candles):
-        parts.append(f"candle {to_datetime(int(candles.open_time[-1])):%Y-%m-%dT%H:%MZ}")
-    if missing := len(candles.missing_open_times()):
-        parts.append(f"{missing} {'bar' if missing == 1 else 'bars'} missing")
-    return ", ".join(parts)
