@@ -118,6 +118,7 @@ component_command = Table(
     _text("error"),
     _text("message"),
     Column("outputs", JSON),
+    _moment("outputs_written_at", null=True),
     CheckConstraint(
         "status IN ('waiting', 'sent', 'succeeded', 'failed', 'timeout', 'unknown', 'offline')",
         name="status",

@@ -121,6 +121,14 @@ class Commands:
         return self.outcome(execution_id)
 
 
+def mark_written(connection: Connection, execution_id: UUID) -> bool:
+    """Whether the outputs of this command were not written back before; they are as of now."""
+    columns = component_command.c
+    unwritten = (columns.id == execution_id) & columns.outputs_written_at.is_(None)
+    marked = update(component_command).where(unwritten).values(outputs_written_at=func.now())
+    return bool(connection.execute(marked).rowcount)
+
+
 def _newest_at(connection: Connection, place: str | None) -> Outcome | None:
     columns = component_command.c
     newest = select(*_OUTCOME).where(columns.place == place).order_by(columns.sequence.desc()).limit(1)

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, DateTime, Engine, MetaData, Table, and_, func, insert, select
+from sqlalchemy import Column, Connection, DateTime, Engine, MetaData, Table, and_, func, insert, select
 from sqlalchemy.exc import DBAPIError, NoSuchTableError
 
 from missiondesk.components.requirements import DataRequirement, Unit
@@ -45,10 +45,11 @@ class RequiredData:
             return self._csv_rows(requirement, begin, end)
         return self._table_rows(requirement, begin, end)
 
-    def write(self, requirements: Sequence[DataRequirement], outputs: Any) -> None:
+    def write(self, connection: Connection, requirements: Sequence[DataRequirement], outputs: Any) -> None:
         """Append what a component reported: for one requirement a list of rows, else `{table_name: rows}`.
 
-        Raises InputRefused for rows that do not fit their table; nothing is then written to it.
+        Raises InputRefused for rows that do not fit; tables then stay as they were once the transaction of
+        `connection` is rolled back, files do not.
         """
         for requirement in requirements:
             rows = outputs.get(requirement.table_name) if isinstance(outputs, dict) else outputs
@@ -59,7 +60,7 @@ class RequiredData:
             if rows and requirement.table_kind == "csv":
                 self._append_csv(requirement, rows)
             elif rows:
-                self._append_table(requirement, rows)
+                self._append_table(connection, requirement, rows)
 
     def _table_rows(
         self, requirement: DataRequirement, begin: datetime, end: datetime
@@ -96,15 +97,16 @@ class RequiredData:
                 f"got {name!r}"
             ) from None
 
-    def _append_table(self, requirement: DataRequirement, rows: list[dict[str, Any]]) -> None:
+    def _append_table(
+        self, connection: Connection, requirement: DataRequirement, rows: list[dict[str, Any]]
+    ) -> None:
         table = self._users_table(requirement.table_name)
         names = requirement.table_columns or tuple(column.name for column in table.columns)
         for name in {name for row in rows for name in row}:
             if name not in names:
                 raise InputRefused(f"{table.name}: expected columns among {', '.join(names)}, got {name!r}")
         try:
-            with self._engine.begin() as connection:
-                connection.execute(insert(table), [{name: row.get(name) for name in rows[0]} for row in rows])
+            connection.execute(insert(table), [{name: row.get(name) for name in rows[0]} for row in rows])
         except (DBAPIError, ValueError) as error:
             said = error.orig if isinstance(error, DBAPIError) else error
             raise InputRefused(f"{table.name}: {str(said).strip()}") from None

@@ -6,11 +6,12 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
-from missiondesk.components.commands import Commands
+from missiondesk.components.commands import Commands, mark_written
 from missiondesk.components.data import RequiredData
 from missiondesk.components.registry import Registry
 from missiondesk.components.requirements import requirements_of
 from missiondesk.settings import Settings
+from missiondesk.store.database import transaction
 from missiondesk.templates.context import Context
 from models.component import CommandStatus, Component, Outcome, Work
 from models.component_tables import workflow
@@ -55,8 +56,14 @@ class ComponentGateway:
         if not outcome.status.final:
             outcome = self._commands.wait(execution_id, timeout_seconds + OFFLINE_PATIENCE_SECONDS)
         if outcome.status is CommandStatus.SUCCEEDED and outcome.outputs is not None:
-            self._data.write(requirements_of(component.output_data), outcome.outputs)
+            self._write_back(component, outcome)
         return outcome
+
+    def _write_back(self, component: Component, outcome: Outcome) -> None:
+        """Once, though each tick that comes by this place again finds the outcome again."""
+        with transaction(self._engine) as connection:
+            if mark_written(connection, outcome.execution_id):
+                self._data.write(connection, requirements_of(component.output_data), outcome.outputs)
 
     def _with_data(self, component: Component, args: Any, context: Context) -> Any:
         requirements = requirements_of(component.input_data)

@@ -10,7 +10,10 @@ KEPT = timedelta(days=7)
 
 
 def purge_executions(engine: Engine, kept: timedelta = KEPT) -> int:
-    """Delete commands that ended, notifications and connections that are older; how many commands it were."""
+    """Delete commands that ended, notifications and connections that are older; how many commands it were.
+
+    What a walk that is still open has asked for stays.
+    """
     age = {"kept": kept}
     with engine.connect() as connection:
         commands = connection.execute(text(_COMMANDS), age).rowcount
@@ -19,7 +22,12 @@ def purge_executions(engine: Engine, kept: timedelta = KEPT) -> int:
     return commands
 
 
-_COMMANDS = "DELETE FROM component_command WHERE finished_at < now() - :kept"
+# A walk that is still under way must not ask again what it has asked.
+_COMMANDS = """
+DELETE FROM component_command WHERE finished_at < now() - :kept AND (
+    place IS NULL OR split_part(place, '/', 1) NOT IN (SELECT id::text FROM missionary WHERE ended_at IS NULL)
+)
+"""
 _NOTIFICATIONS = "DELETE FROM notification WHERE created_at < now() - :kept"
 _CONNECTIONS = """
 DELETE FROM component_connection WHERE state = 'ended' AND ended_at < now() - :kept AND NOT EXISTS (

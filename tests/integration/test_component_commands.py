@@ -73,9 +73,23 @@ def test_executions_older_than_a_week_are_purged(desk: HubDesk):
     )
     desk.rows(change, id=old, age=timedelta(days=8))
     desk.rows(change, id=young, age=timedelta(days=6))
-    assert purge_executions(desk.engine) == 1
+    [(mission,)] = desk.rows(
+        "INSERT INTO mission (name, task_ids) VALUES ('m', ARRAY[1]::bigint[]) RETURNING id"
+    )
+    desk.rows("UPDATE missionary SET ended_at = now() RETURNING id")
+    [(walk,)] = desk.rows(
+        "INSERT INTO missionary (mission_id, task_ids, period) VALUES (:mission, ARRAY[1]::bigint[], '1min')"
+        " RETURNING id",
+        mission=mission,
+    )
+    of_a_walk, of_another = (
+        desk.commands.give(number, desk.work(place=f"{each}/task/0/")) for each in (walk, walk + 1)
+    )
+    for given in (of_a_walk, of_another):
+        desk.rows(change, id=given, age=timedelta(days=8))
+    assert purge_executions(desk.engine) == 2
     left = {row[0] for row in desk.rows("SELECT id FROM component_command")}
-    assert left == {young, waiting}
+    assert left == {young, waiting, of_a_walk}
 
 
 WRITER = """

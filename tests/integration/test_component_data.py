@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from missiondesk.components.data import RequiredData
 from missiondesk.components.registry import Registry
 from missiondesk.components.requirements import requirements_of
-from missiondesk.store.database import connect
+from missiondesk.store.database import connect, transaction
 from models.errors import InputRefused
 
 AT = datetime(2024, 1, 2, 10, 30, 15, tzinfo=UTC)
@@ -122,7 +122,8 @@ def test_outputs_are_appended_to_their_tables(data: RequiredData, engine: Engine
         "load": [{"time": "2025-01-01T00:00:00Z", "site": "south", "kilowatts": 2}],
         "made": [{"time": "2024-01-02T10:00:00Z", "x": 5}],
     }
-    data.write(wanted, outputs)
+    with transaction(engine) as connection:
+        data.write(connection, wanted, outputs)
     with engine.connect() as connection:
         query = text("SELECT kilowatts FROM data.load WHERE site = 'south'")
         assert connection.execute(query).scalar_one() == 2
@@ -130,8 +131,8 @@ def test_outputs_are_appended_to_their_tables(data: RequiredData, engine: Engine
         {"time": "2024-01-02T10:00:00Z", "x": "5"}
     ]
     for bad in ({"load": "x"}, {"load": [{"nothing": 1}]}, {"load": [{"time": "2025-01-01T00:00:00Z"}]}):
-        with pytest.raises(InputRefused):
-            data.write(wanted, bad)
+        with pytest.raises(InputRefused), transaction(engine) as connection:
+            data.write(connection, wanted, bad)
 
 
 def test_a_requirement_that_is_not_valid_refuses_the_registration(engine: Engine):

@@ -239,6 +239,32 @@ def test_a_walk_stays_at_a_command_whose_connection_was_lost(hub: Hub, desk: Hub
     assert ended == [("unknown",), ("succeeded",)]
 
 
+def test_outputs_are_written_back_once_however_often_a_place_comes_by(
+    hub: Hub, desk: HubDesk, settings: Settings
+):
+    """A component beside something that does not pass yet: each tick looks at both."""
+    missions = Desk(settings, lambda account: None).missions
+    known = hub.register("maker", output_data=json.dumps({"table_kind": "csv", "table_name": "made"}))
+    members = [
+        {"template": "component", "params": {"module": "maker"}},
+        {"template": "condition_is", "params": {"condition": "never"}},
+    ]
+    both = missions.save_task({"name": "both", "template": "all_of", "params": {"tasks": members}}, check_task)
+    missions.save({"name": "walk", "task_ids": [both.id]})
+    with hub.websocket(f"hash={known}") as module:
+        wait_until(lambda: hub.online() == ["maker"], "the module to be online")
+        rows = [{"time": "2027-01-01T00:00:00Z", "x": 5}]
+        answering = Thread(target=lambda: answer(module, frame(module), outputs=rows))
+        answering.start()
+        for _ in range(3):
+            tick(settings, "walk")
+        answering.join(30)
+    assert [passed for (passed,) in desk.rows("SELECT passed FROM result_log")] == [False] * 3
+    written = (settings.home / "data" / "made.csv").read_text()
+    assert written.splitlines() == ["time,x", "2027-01-01T00:00:00Z,5"]
+    assert desk.rows("SELECT count(*) FROM component_command") == [(1,)]
+
+
 def test_what_creating_refuses(hub: Hub, desk: HubDesk):
     hub.register("known")
     good = {"name": "a", "execute_cron_list": ["0 * * * *"], "execute_modules": [{"name": "known"}]}
