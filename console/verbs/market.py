@@ -86,7 +86,7 @@ def _run(verb: Verb, settings: Settings, named: Sequence[NamedMarket], options: 
         case Verb.FEED:
             stream(settings, named, options)
         case Verb.EXEC:
-            # Keys come from Prefect's blocks, which take seconds to import.
+            # The whole desk, which takes a while to import.
             from console.verbs.market_trading import trade
 
             trade(settings, named, options)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from typing import Final
 
 import click
 
-from blocks.exchange_account import credentials_of
 from console.verbs.database import open_database
 from console.verbs.market_limit import Limit
 from console.verbs.market_options import MarketOptions
 from console.verbs.market_strategies import places_of, rules_of
 from missiondesk.desk import Desk
+from missiondesk.exchanges.credentials import Credentials
 from missiondesk.exchanges.markets import create_markets
 from missiondesk.feeds.feed import Feed, FeedThread
 from missiondesk.feeds.open import Venues, open_feed
@@ -30,6 +31,7 @@ from missiondesk.strategies.pair_trading import PairTrading
 from missiondesk.strategies.report import Report
 from missiondesk.strategies.ticker import TickerStrategy
 from missiondesk.strategies.trader import DeskTrader
+from models.account import Account
 from models.errors import CallOperator, InputRefused
 from models.quote import Quote
 
@@ -45,7 +47,7 @@ def trade(settings: Settings, named: Sequence[NamedMarket], options: MarketOptio
     if options.playback is not None:
         raise InputRefused("expected exec without --playback: nobody trades at the prices of the past")
     open_database(settings).dispose()
-    desk = Desk(settings, credentials_of)
+    desk = Desk(settings, _credentials_of)
     places, names = places_of(named), [market.name for market in named]
     found = create_markets(names, desk.market, datetime.now(UTC))
     feed, limit = open_feed(named, Venues(settings)), Limit(options.seconds, options.quotes)
@@ -102,15 +104,19 @@ def _work(strategy: PairTrading, feed: Feed, limit: Limit) -> None:
 
 def _newest(heard: SimpleQueue[Quote]) -> Quote | None:
     """Of all that were heard meanwhile: an older price is no use to anybody."""
-    try:
+    newest = None
+    with suppress(Empty):
         newest = heard.get(timeout=_LOOK_SECONDS)
         while True:
-            try:
-                newest = heard.get_nowait()
-            except Empty:
-                return newest
-    except Empty:
-        return None
+            newest = heard.get_nowait()
+    return newest
+
+
+def _credentials_of(account: Account) -> Credentials | None:
+    # Blocks are Prefect's, which takes seconds to import: only for who trades live.
+    from blocks.exchange_account import credentials_of
+
+    return credentials_of(account)
 
 
 def _tell_and_store(desk: Desk, feed: Feed, limit: Limit) -> None:

@@ -39,6 +39,8 @@ def connect(url: str) -> Engine:
 
     @event.listens_for(engine, "handle_error")
     def translate(context: ExceptionContext) -> None:
+        if not isinstance(context.original_exception, Exception):
+            return  # Ctrl-C in the middle of a statement costs the connection, and is no outage.
         never_connected = context.connection is None
         if never_connected or context.is_disconnect:
             said = str(context.original_exception).strip()
