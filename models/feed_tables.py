@@ -1,8 +1,8 @@
-"""The SQLAlchemy rows of feeds: the best prices of markets as a time series."""
+"""The SQLAlchemy rows of feeds: the best prices of markets as a time series, and what feeds counted."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, Numeric, Table, Text
+from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, Numeric, SmallInteger, Table, Text
 
 from models.tables import metadata
 
@@ -21,4 +21,19 @@ quote = Table(
     Column("received_at", DateTime(timezone=True), nullable=False),
     Index("ix_quote_market", "exchange", "symbol", "received_at"),
     Index("ix_quote_received_at", "received_at", postgresql_using="brin"),
+)
+
+# One row for each market that was ever fed: what all its feeds counted, and how the newest of them stood.
+feed_market = Table(
+    "feed_market",
+    metadata,
+    Column("exchange", Text, primary_key=True),
+    Column("symbol", Text, primary_key=True),
+    Column("messages", BigInteger, nullable=False),
+    Column("quotes", BigInteger, nullable=False),
+    Column("stored", BigInteger, nullable=False),
+    Column("reconnects", BigInteger, nullable=False),
+    Column("stale_sides", SmallInteger, nullable=False),
+    Column("heard_at", DateTime(timezone=True)),
+    Column("reported_at", DateTime(timezone=True), nullable=False),
 )

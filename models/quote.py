@@ -1,4 +1,4 @@
-"""What a feed tells: the best prices of a market, as often as they change."""
+"""What a feed tells: the best prices of a market, as often as they change; and how it stands itself."""
 
 from __future__ import annotations
 
@@ -65,6 +65,25 @@ class Quote:
             at=datetime.fromisoformat(message["at"]),
             received_at=datetime.fromisoformat(message["received_at"]),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class FeedFigures:
+    """What a feed counted of one market, and how it stands.
+
+    messages: order books heard. quotes: changes of the best prices told, and those read by REST. stored: of
+    them, written to the store. reconnects: connections of the venue but the first. stale_sides: of bid and
+    ask, those that must not be priced. heard_at: the newest quote, None before the first.
+    """
+
+    exchange: str
+    symbol: str
+    messages: int
+    quotes: int
+    stored: int
+    reconnects: int
+    stale_sides: int
+    heard_at: datetime | None
 
 
 def _text(number: Decimal | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request, Response
@@ -12,7 +12,10 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Engine
 
 from console.api.refusals import documented
+from missiondesk.feeds.board import OLDEST_QUOTE
 from missiondesk.store.counts import Counts, ResultCounter, count_rows
+from missiondesk.store.feed_figures import FeedFiguresStore
+from models.quote import FeedFigures
 
 router = APIRouter(tags=["Metrics"])
 
@@ -23,6 +26,7 @@ class DeskMetrics(Collector):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._results = ResultCounter(engine)
+        self._feeds = FeedFiguresStore(engine)
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -43,6 +47,7 @@ class DeskMetrics(Collector):
         for passed, word in ((True, "passed"), (False, "failed")):
             results.add_metric([word], counted.get(passed, 0))
         yield results
+        yield from _feeds(self._feeds.read())
 
     def text(self) -> bytes:
         """Raises DatabaseUnreachable."""
@@ -79,3 +84,24 @@ def _orders(counts: Counts) -> Metric:
     for (mode, status), count in sorted(counts.orders.items()):
         orders.add_metric([mode, status], count)
     return orders
+
+
+def _feeds(figures: Sequence[tuple[FeedFigures, float]]) -> Iterator[Metric]:
+    """Of each market that is fed, or was within the last day."""
+    market = ("exchange", "symbol")
+    age = GaugeMetricFamily("missiondesk_feed_age_seconds", "Age of the newest quote", labels=market)
+    stale = GaugeMetricFamily("missiondesk_feed_stale_sides", "Sides not to be priced", labels=market)
+    counted = {
+        "messages": CounterMetricFamily("missiondesk_feed_messages", "Order books heard", labels=market),
+        "quotes": CounterMetricFamily("missiondesk_feed_quotes", "Best prices told", labels=market),
+        "stored": CounterMetricFamily("missiondesk_feed_stored_quotes", "Best prices stored", labels=market),
+        "reconnects": CounterMetricFamily("missiondesk_feed_reconnects", "Reconnections", labels=market),
+    }
+    for each, seconds in figures:
+        place = (each.exchange, each.symbol)
+        age.add_metric(place, seconds)
+        # A feed that has ended no longer says that its prices are old.
+        stale.add_metric(place, 2 if seconds > OLDEST_QUOTE.total_seconds() else each.stale_sides)
+        for name, counter in counted.items():
+            counter.add_metric(place, getattr(each, name))
+    yield from (age, stale, *counted.values())

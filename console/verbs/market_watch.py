@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import closing
 from datetime import UTC, datetime
 
 import click
@@ -19,10 +18,9 @@ from missiondesk.bus.open import open_bus
 from missiondesk.exchanges.markets import create_markets
 from missiondesk.feeds.feed import FeedThread
 from missiondesk.feeds.open import Venues, open_feed
-from missiondesk.feeds.sinks import to_bus, to_store
+from missiondesk.feeds.streaming import Streaming
 from missiondesk.market_names import NamedMarket
 from missiondesk.settings import Settings
-from missiondesk.store.quotes import Quotes
 from missiondesk.strategies.report import Strategy
 from missiondesk.strategies.rules import Watching
 from missiondesk.strategies.ticker import TickerStrategy
@@ -61,15 +59,11 @@ def stream(settings: Settings, named: Sequence[NamedMarket], options: MarketOpti
     venues = Venues(settings, options.playback)
     create_markets([market.name for market in named], venues.open, datetime.now(UTC))
     feed, limit = open_feed(named, venues), Limit(options.seconds, options.quotes)
-    bus = open_bus(settings)
-    published, stored = to_bus(bus), to_store(Quotes(database))
+    feed.register(limit)
+    streaming = Streaming(feed, open_bus(settings), database)
     try:
-        with closing(bus), published, stored:
-            feed.register(published)
-            feed.register(stored)
-            feed.register(limit)
+        with streaming, FeedThread(feed) as running:
             click.echo(f"streaming {', '.join(feed.venues)} to the bus and the store")
-            with FeedThread(feed) as running:
-                limit.wait(running)
+            limit.wait(running)
     finally:
-        click.echo(f"{stored.written} quotes stored, {published.written} published")
+        click.echo(str(streaming))

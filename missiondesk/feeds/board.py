@@ -12,6 +12,9 @@ from models.quote import Quote
 
 OLDEST_QUOTE: Final = timedelta(seconds=60)
 
+Side = Literal["bid", "ask"]
+SIDES: Final[tuple[Side, ...]] = ("bid", "ask")
+
 
 class Place(NamedTuple):
     exchange: str
@@ -59,7 +62,7 @@ class Board:
             return f"the quote of {shown} is {age.total_seconds():.0f} s old, needs at most {allowed:.0f} s"
         return None
 
-    def best(self, place: Place, side: Literal["bid", "ask"], now: datetime) -> Best:
+    def best(self, place: Place, side: Side, now: datetime) -> Best:
         """The best price of a side. Raises DataStale for an empty or an old one: it is never priced."""
         problem = self.problem(place, now)
         if problem is not None:
@@ -69,3 +72,13 @@ class Board:
         if price is None or price <= 0 or amount == 0:
             raise DataStale(f"{place.exchange}:{place.symbol} has no {side}")
         return Best(price, amount)
+
+    def stale_sides(self, place: Place, now: datetime) -> int:
+        """How many of bid and ask have no price to use at `now`."""
+        stale = 0
+        for side in SIDES:
+            try:
+                self.best(place, side, now)
+            except DataStale:
+                stale += 1
+        return stale

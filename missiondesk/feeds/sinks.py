@@ -92,6 +92,14 @@ def to_bus(bus: Bus) -> Sink:
     )
 
 
-def to_store(quotes: Quotes) -> Sink:
-    """Each quote as a row, through every outage of the database that is not too long."""
-    return Sink("quotes to the store", quotes.append, seconds=1.0, patient=True)
+def to_store(quotes: Quotes, on_stored: Write = len) -> Sink:
+    """Each quote as a row, through every outage of the database that is not too long.
+
+    on_stored is called with those that were written.
+    """
+
+    def write(batch: Sequence[Quote]) -> None:
+        quotes.append(batch)
+        on_stored(batch)
+
+    return Sink("quotes to the store", write, seconds=1.0, patient=True)

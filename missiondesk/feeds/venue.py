@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -76,10 +77,12 @@ class VenueFeed:
         self._connected = self._quoted = False
         self.connections = 0
         """How many were made so far."""
+        self.messages: Counter[str] = Counter()
+        """Order books heard so far, by symbol."""
 
     async def run(self) -> None:
         """Raises CallOperator when the venue is closed or refuses; waits for what passes by itself."""
-        connection = self._connect(self._take, self._askers.answer)
+        connection = self._connect(self._take, self._hear)
         try:
             await together([self._stay_connected(connection), self._fall_back()])
         finally:
@@ -93,6 +96,10 @@ class VenueFeed:
         if not self._connected:
             raise ExchangeUnreachable(f"{self._name}: there is no connection to ask over")
         return await self._askers.next_order_book(symbol)
+
+    def _hear(self, symbol: str, book: Callable[[], OrderBook]) -> None:
+        self.messages[symbol] += 1
+        self._askers.answer(symbol, book)
 
     def _take(self, quote: Quote) -> None:
         self._quoted = True
