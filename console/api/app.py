@@ -8,6 +8,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from console.api import (
+    components,
     conditions,
     health,
     manual_update,
@@ -36,6 +37,7 @@ _ROUTERS = (
     results.router,
     market.router,
     manual_update.router,
+    components.router,
     metrics.router,
     health.router,
     reference.router,

@@ -1,7 +1,4 @@
-"""`missiondesk components …`: who is registered and online, what is scheduled, and adding a workflow.
-
-Mounted with `cli.add_command(components)`.
-"""
+"""`missiondesk components …`: who is registered and online, what is scheduled, and adding a workflow."""
 
 from __future__ import annotations
 
@@ -73,14 +70,7 @@ def add(file: TextIO) -> None:
 
 
 def _engine() -> Engine:
-    import os
-
-    from missiondesk.desk_file import exports
-    from missiondesk.settings import Settings
+    from missiondesk.desk_file import join_desk
     from missiondesk.store.database import connect
 
-    # Prefect reads its address from the environment when it is imported.
-    for name, value in exports(Settings.load()).items():
-        if not os.environ.get(name):
-            os.environ[name] = value
-    return connect(Settings.load().database_url.get_secret_value())
+    return connect(join_desk().database_url.get_secret_value())

@@ -93,20 +93,15 @@ class Registry:
         """Everyone registered, higher priority first, then by id."""
         with self._engine.connect() as connection:
             rows = connection.execute(_PRESENCE.order_by(component.c.priority.desc(), component.c.id)).all()
-        return [
-            Presence(
-                ComponentId(row.id),
-                row.hash,
-                row.name,
-                row.description,
-                row.priority,
-                row.session_id,
-                row.last_execution_at,
-                row.last_seen_at,
-                row.last_login_at,
-            )
-            for row in rows
-        ]
+        return [_presence(row) for row in rows]
+
+    def page(self, size: int, *, before: int | None = None) -> list[Presence]:
+        """At most `size` of those with a smaller id than `before`, the newest first."""
+        query = _PRESENCE.order_by(component.c.id.desc()).limit(size)
+        if before is not None:
+            query = query.where(component.c.id < before)
+        with self._engine.connect() as connection:
+            return [_presence(row) for row in connection.execute(query)]
 
     def session_of(self, component_id: int) -> str:
         """The id of its connection. Raises ComponentOffline."""
@@ -154,6 +149,20 @@ _PRESENCE = select(component, component_connection.c.id.label("session_id")).out
     component_connection,
     and_(component_connection.c.component_id == component.c.id, component_connection.c.state == "current"),
 )
+
+
+def _presence(row: Row[Any]) -> Presence:
+    return Presence(
+        ComponentId(row.id),
+        row.hash,
+        row.name,
+        row.description,
+        row.priority,
+        row.session_id,
+        row.last_execution_at,
+        row.last_seen_at,
+        row.last_login_at,
+    )
 
 
 def find_component(connection: Connection, reference: str | int) -> Component:

@@ -147,6 +147,14 @@ class Workflows:
         with self._engine.connect() as connection:
             return [_workflow(row) for row in connection.execute(_WORKFLOWS.order_by(mission.c.id))]
 
+    def page(self, size: int, *, before: int | None = None) -> list[Workflow]:
+        """At most `size` of those whose Mission has a smaller id than `before`, the newest first."""
+        query = _WORKFLOWS.order_by(mission.c.id.desc()).limit(size)
+        if before is not None:
+            query = query.where(mission.c.id < before)
+        with self._engine.connect() as connection:
+            return [_workflow(row) for row in connection.execute(query)]
+
     def refresh_dated(self, now: datetime) -> list[str]:
         """Work out dated crontabs anew, as of `now`; the names of the workflows whose crontab changed."""
         changed = []
