@@ -103,22 +103,20 @@ def _run(steps: tuple[Step, ...] | list[Step], at: datetime | None) -> State[Rep
     now = at or datetime.now(UTC)
     hour = hour_of(at or due or now)
     give_up_at = time.monotonic() + WHOLE_SECONDS
-    reports, failure = Reports(), ""
-    for step in steps:
+    reports = Reports()
+    for place, step in enumerate(steps):
         work = partial(_limited_step, step, now, give_up_at)
         try:
             reports[step] = run_step(
                 desk_of_this_process().engine, str(flow_run.id), step, hour, work, scheduled=scheduled
             )
         except Exception as error:
-            failure = f"{step} failed: {error or type(error).__name__}"
-            break
-    if reports:
-        show_refresh(reports)
-    if failure:
-        left = steps[len(reports) + 1 :]
-        after = f"; not run: {', '.join(left)}" if left else ""
-        return Failed(message=f"{failure}{after}", data=None)
+            problem = str(error) or type(error).__name__
+            show_refresh({**reports, step: {"error": problem}})
+            left = steps[place + 1 :]
+            after = f"; not run: {', '.join(left)}" if left else ""
+            return Failed(message=f"{step} failed: {problem}{after}", data=None)
+    show_refresh(reports)
     return Completed(message="; ".join(_told(*each) for each in reports.items()), data=reports)
 
 

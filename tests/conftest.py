@@ -56,6 +56,16 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 @pytest.fixture
 def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A database of one's own with all tables and no rows but those the migrations bring."""
+    yield from _new_database(postgres)
+
+
+@pytest.fixture
+def other_database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A second one, to compare the first with."""
+    yield from _new_database(postgres)
+
+
+def _new_database(postgres: EmbeddedPostgres) -> Iterator[str]:
     name = f"test_{uuid4().hex}"
     postgres.create_database(name, TEMPLATE)
     yield postgres.url(name)

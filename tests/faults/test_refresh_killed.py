@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, text
@@ -18,12 +17,9 @@ from missiondesk.market.candles import to_datetime
 from missiondesk.refresh.order import RefreshFailed
 from missiondesk.refresh.settings import RefreshSettings
 from missiondesk.refresh.steps import STEPS, Step
-from missiondesk.store.administration import drop_database
 from missiondesk.store.database import connect
-from missiondesk.store.embedded import EmbeddedPostgres
 from missiondesk.store.market.ledger import Standing, standing
 from tests.candle_tape import CandleTape, recorded
-from tests.conftest import TEMPLATE
 from tests.faults import refresh_process
 from tests.faults.refresh_process import refresh_hours, refresh_step
 from tests.hour_by_hour import FIVE_PAST, HOUR, TABLES, contents, expect_the_same_tables
@@ -54,14 +50,6 @@ def engine(database_url: str) -> Iterator[Engine]:
     engine = connect(database_url)
     yield engine
     engine.dispose()
-
-
-@pytest.fixture
-def undisturbed_url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    name = f"test_{uuid4().hex}"
-    postgres.create_database(name, TEMPLATE)
-    yield postgres.url(name)
-    drop_database(postgres.url("postgres"), name)
 
 
 class Refreshing:
@@ -106,7 +94,7 @@ def reached(engine: Engine, step: Step, hour: int) -> bool:
 
 
 def test_the_tables_are_those_of_a_run_that_nobody_disturbed(
-    engine: Engine, database_url: str, undisturbed_url: str, tape: CandleTape, refreshing: Refreshing
+    engine: Engine, database_url: str, other_database_url: str, tape: CandleTape, refreshing: Refreshing
 ) -> None:
     draw = random.Random(SEED)
     hour, cut_off = FIRST, 0
@@ -125,8 +113,8 @@ def test_the_tables_are_those_of_a_run_that_nobody_disturbed(
     assert cut_off, "no kill hit a step"
     refresh_hours(database_url, tape, SETTINGS, hour, 2, "the last")
 
-    refresh_hours(undisturbed_url, tape, SETTINGS, FIRST, (hour - FIRST) // HOUR + 2, "undisturbed")
-    undisturbed = connect(undisturbed_url)
+    refresh_hours(other_database_url, tape, SETTINGS, FIRST, (hour - FIRST) // HOUR + 2, "undisturbed")
+    undisturbed = connect(other_database_url)
     expect_the_same_tables(engine, undisturbed)
     undisturbed.dispose()
 

@@ -1,4 +1,4 @@
-"""A day of market data through the sandbox, ccxt and the real flows; and the order that the steps keep."""
+"""The flows and deployments that keep market data fresh: where they fetch from, their limits and retries."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from uuid import uuid4
@@ -18,8 +17,6 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import (
-    ArtifactFilter,
-    ArtifactFilterKey,
     TaskRunFilter,
     TaskRunFilterName,
 )
@@ -40,24 +37,16 @@ from missiondesk.exchanges.credentials import Credentials
 from missiondesk.exchanges.sandbox.address import SANDBOX_KEY, SANDBOX_SECRET
 from missiondesk.exchanges.sandbox.faults import Answer, Fault
 from missiondesk.exchanges.sandbox.server import SandboxServer
-from missiondesk.market.candles import to_datetime
-from missiondesk.refresh.calculation import calculate
-from missiondesk.refresh.order import RefreshFailed, hour_of, wait_for_predecessor, work_seconds
+from missiondesk.refresh.order import RefreshFailed, hour_of, work_seconds
 from missiondesk.refresh.pace import PacedMarket
-from missiondesk.refresh.settings import RefreshSettings
 from missiondesk.refresh.steps import STEPS, Step
 from missiondesk.settings import Settings
-from missiondesk.store.administration import drop_database
-from missiondesk.store.database import connect, transaction
-from missiondesk.store.embedded import EmbeddedPostgres
-from missiondesk.store.market.candles import read_candles, write_candles
-from missiondesk.store.market.ledger import Standing, begin_step, end_step, sign_of_life, standing
-from missiondesk.store.market.series import find_series, keep_series
+from missiondesk.store.market.ledger import Standing, begin_step, standing
+from missiondesk.store.market.series import find_series
 from models.account import Account
 from models.errors import UnknownName
 from tasks.market import calculate_step, fetch_symbol
-from tests.conftest import TEMPLATE
-from tests.hour_by_hour import TABLES, contents
+from tests.integration.market_desk import market_desk
 from tests.integration.prefork_worker import wait_for
 
 START = datetime(2026, 11, 20, 0, 5, tzinfo=UTC)
@@ -83,31 +72,8 @@ def desk(
     short_home: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Engine]:
-    """The desk of this process, on the sandbox; its engine."""
-    settings = {
-        "MISSIONDESK_HOME": str(short_home),
-        "MISSIONDESK_DATABASE_URL": database_url,
-        "MISSIONDESK_EXCHANGE": "sandbox",
-        "MISSIONDESK_EXCHANGE_URL": sandbox.url,
-        "MISSIONDESK_SYMBOLS": ",".join(SYMBOLS),
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    desk_of_this_process.cache_clear()
-    engine = desk_of_this_process().engine
-    yield engine
-    engine.dispose()
-    desk_of_this_process.cache_clear()
-
-
-@pytest.fixture
-def other(postgres: EmbeddedPostgres) -> Iterator[Engine]:
-    name = f"test_{uuid4().hex}"
-    postgres.create_database(name, TEMPLATE)
-    engine = connect(postgres.url(name))
-    yield engine
-    engine.dispose()
-    drop_database(postgres.url("postgres"), name)
+    with market_desk(database_url, sandbox.url, short_home, SYMBOLS, monkeypatch) as engine:
+        yield engine
 
 
 @pytest.fixture
@@ -118,66 +84,6 @@ def work_pool(prefect_api: str) -> None:
                 await client.create_work_pool(WorkPoolCreate(name="desk", type="process"))
 
     asyncio.run(make())
-
-
-@pytest.mark.prefect
-def test_a_day_of_hourly_refreshes(desk: Engine, other: Engine, clock: SimpleNamespace) -> None:
-    for hour in range(24):
-        clock.now = START + timedelta(hours=hour)
-        reports = update_all(clock.now)
-        assert list(reports) == list(STEPS)
-        assert reports["ohlc"]["symbols"] == len(SYMBOLS)
-        if hour:
-            assert reports["ohlc"]["inserted"] >= len(SYMBOLS)
-            assert reports["signals"]["inserted"] >= len(SYMBOLS)
-    series = find_series(desk)
-    with desk.connect() as connection:
-        stored = read_candles(connection, series)
-    newest = {(each.symbol, each.interval): candles for each, candles in zip(series, stored, strict=True)}
-    # 22:00 is the newest hour that has closed at 23:05; 720 were there at first.
-    assert to_datetime(newest["BTC/USD", "1h"].open_time[-1]) == START + timedelta(hours=22, minutes=-5)
-    assert len(newest["BTC/USD", "1h"]) == 719 + 23
-    for each, candles in zip(series, stored, strict=True):
-        served = (
-            desk_of_this_process()
-            .market("sandbox")
-            .candles(each.symbol, each.interval, since=None, limit=500)
-        )
-        served = served.closed_at(clock.now)
-        assert (candles.close[-len(served) :] == served.close).all()
-        assert (candles.open_time[-len(served) :] == served.open_time).all()
-    again = keep_series(other, "sandbox", SYMBOLS, RefreshSettings().intervals)
-    by_names = {(each.symbol, each.interval): each for each in again}
-    with transaction(other) as connection:
-        write_candles(
-            connection,
-            [
-                (by_names[each.symbol, each.interval], candles)
-                for each, candles in zip(series, stored, strict=True)
-            ],
-        )
-    for step in STEPS[1:]:
-        calculate(other, step, again, RefreshSettings())
-    for table in TABLES:
-        assert contents(desk, table) == contents(other, table), table
-
-
-@pytest.mark.prefect
-def test_a_run_leaves_a_table_of_what_it_did(desk: Engine, clock: SimpleNamespace) -> None:
-    update_all(clock.now)
-
-    async def newest() -> list[dict[str, object]]:
-        import json
-
-        async with get_client() as client:
-            key = ArtifactFilter(key=ArtifactFilterKey(any_=["market-refresh"]))
-            found = await client.read_artifacts(artifact_filter=key, sort="UPDATED_DESC", limit=1)
-            return json.loads(found[0].data)
-
-    rows = asyncio.run(newest())
-    assert [row["step"] for row in rows] == list(STEPS)
-    assert rows[0]["inserted"] > 1000 and "untraded" in rows[0]["gaps"]
-    assert "changed" in rows[-1]
 
 
 @pytest.mark.prefect
@@ -375,70 +281,3 @@ def test_old_rows_are_deleted_by_a_flow(desk: Engine) -> None:
     begin_step(desk, "long ago", "ohlc", datetime(2020, 1, 1, tzinfo=UTC))
     state = purge_history(return_state=True)
     assert (state.name, state.message) == ("Completed", "1 refresh steps, 0 timed items, 0 prices deleted")
-
-
-HOUR = hour_of(START)
-
-
-def test_a_step_waits_until_the_one_before_it_has_finished(database_url: str) -> None:
-    engine = connect(database_url)
-    begin_step(engine, "run", Step.OHLC, HOUR)
-    pauses: list[float] = []
-
-    def finish_at_the_third(seconds: float) -> None:
-        pauses.append(seconds)
-        if len(pauses) == 3:
-            end_step(engine, "run", Step.OHLC, report={})
-
-    with sign_of_life(engine, "run", Step.OHLC):
-        wait_for_predecessor(engine, Step.INDICATORS, HOUR, scheduled=True, sleep=finish_at_the_third)
-    assert len(pauses) == 3
-    assert standing(engine, Step.OHLC, HOUR) is Standing.SUCCEEDED
-    engine.dispose()
-
-
-@pytest.mark.parametrize(
-    ("before", "scheduled", "problem"),
-    [
-        (None, True, "it is absent"),
-        (None, False, None),
-        (Standing.RUNNING, True, "it is running"),
-        (Standing.RUNNING, False, "it is running"),
-        (Standing.FAILED, True, "ohlc failed"),
-        (Standing.FAILED, False, None),
-        (Standing.CUT_OFF, True, "ohlc was cut off"),
-        (Standing.CUT_OFF, False, None),
-        (Standing.SUCCEEDED, True, None),
-        (Standing.SUCCEEDED, False, None),
-    ],
-)
-def test_the_wait_is_bounded(
-    database_url: str, before: Standing | None, scheduled: bool, problem: str | None
-) -> None:
-    engine = connect(database_url)
-    if before is not None:
-        begin_step(engine, "run", Step.OHLC, HOUR)
-    if before in (Standing.FAILED, Standing.SUCCEEDED):
-        end_step(
-            engine, "run", Step.OHLC, report={}, error="no answer" if before is Standing.FAILED else None
-        )
-    # A step of another hour is no answer.
-    begin_step(engine, "earlier", Step.OHLC, HOUR - timedelta(hours=1))
-    ticks = iter(range(1000))
-
-    def wait() -> None:
-        wait_for_predecessor(
-            engine,
-            Step.INDICATORS,
-            HOUR,
-            scheduled=scheduled,
-            longest_seconds=5,
-            sleep=lambda seconds: None,
-            clock=lambda: float(next(ticks)),
-        )
-
-    alive = sign_of_life(engine, "run", Step.OHLC) if before is Standing.RUNNING else nullcontext()
-    expected = nullcontext() if problem is None else pytest.raises(RefreshFailed, match=problem)
-    with alive, expected:
-        wait()
-    engine.dispose()
