@@ -19,7 +19,7 @@ def _words(text: object) -> object:
 
 def _http_url(url: SecretStr) -> SecretStr:
     if not url.get_secret_value().startswith(("http://", "https://")):
-        raise ValueError("expected http://… or https://…")
+        raise ValueError("expected http://… or https://…, got something else")
     return url
 
 

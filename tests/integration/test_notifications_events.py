@@ -119,9 +119,14 @@ def test_a_cancelled_order_is_told_if_part_of_it_filled(desk: OrderDesk) -> None
 def test_an_order_of_no_mission_is_told(desk: OrderDesk) -> None:
     work(desk, desk.open_missionary())
     sql(desk, "DELETE FROM notification")
-    sql(desk, "UPDATE trade_order SET mission_id = NULL, missionary_id = NULL, status = 'open'")
-    sql(desk, "UPDATE trade_order SET status = 'filled'")
-    assert sql(desk, "SELECT subject FROM notification") == [("desk: order filled: buy 0.5 BTC/USD",)]
+    sql(desk, "UPDATE trade_order SET mission_id = NULL, missionary_id = NULL")
+    for run, teller in ((None, "desk"), (7, "strategy run 7")):
+        sql(desk, "UPDATE trade_order SET status = 'open', strategy_run_id = :run", run=run)
+        sql(desk, "UPDATE trade_order SET status = 'filled'")
+        assert sql(desk, "SELECT subject FROM notification") == [
+            (f"{teller}: order filled: buy 0.5 BTC/USD",)
+        ]
+        sql(desk, "DELETE FROM notification")
 
 
 def test_a_task_that_breaks_at_every_tick_is_told_once_for_each_reason(desk: OrderDesk) -> None:
@@ -193,3 +198,8 @@ def test_every_kind_is_one_that_the_table_takes(desk: OrderDesk) -> None:
                 text("SELECT tell(:kind, CAST(:kind AS text), NULL, 'subject', 'body')"), {"kind": kind.value}
             )
     assert len(told(desk)) == len(NotificationKind)
+
+
+def test_the_documentation_names_every_kind() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "notifications.md").read_text()
+    assert [kind.value for kind in NotificationKind if f"`{kind.value}`" not in page] == []

@@ -37,6 +37,24 @@ def test_what_is_missing_is_named(missing: str):
         HubSettings.load(given)
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, ("log",)),
+        (SMTP, ("mail",)),
+        ({"MISSIONDESK_CHANNELS": "ops-chat, log"}, ("ops-chat", "log")),
+        ({**SMTP, "MISSIONDESK_CHANNELS": "ops-chat"}, ("ops-chat",)),
+    ],
+)
+def test_the_desks_own_channels(given: dict[str, str], expected: tuple[str, ...]):
+    assert HubSettings.load(given).desk_channels == expected
+
+
+def test_the_channel_mail_needs_mail():
+    with pytest.raises(InvalidSetting, match="MISSIONDESK_SMTP_HOST: expected a value, got none"):
+        HubSettings.load({"MISSIONDESK_CHANNELS": "log, mail"})
+
+
 def test_the_mail_api_needs_its_key():
     given = {**SMTP, "MISSIONDESK_MAIL_API_URL": "https://mail.example.org/send"}
     with pytest.raises(InvalidSetting, match="MISSIONDESK_MAIL_API_KEY"):
@@ -48,3 +66,8 @@ def test_the_mail_api_needs_its_key():
 def test_secrets_are_not_shown():
     settings = HubSettings.load({**SMTP, "MISSIONDESK_SMTP_USER": "u", "MISSIONDESK_SMTP_PASSWORD": "hidden"})
     assert "hidden" not in repr(settings)
+    hidden = {"MISSIONDESK_MAIL_API_URL": "https://x/?hidden", "MISSIONDESK_MAIL_API_KEY": "hidden"}
+    assert "hidden" not in repr(HubSettings.load({**SMTP, **hidden}))
+    with pytest.raises(InvalidSetting) as refused:
+        HubSettings.load({**SMTP, **hidden, "MISSIONDESK_MAIL_API_URL": "hidden"})
+    assert "hidden" not in str(refused.value)

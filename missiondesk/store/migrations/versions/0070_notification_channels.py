@@ -141,7 +141,8 @@ BEGIN
         );
     END IF;
     PERFORM tell(key, 'order ' || NEW.status, NEW.account,
-        format('%s: order %s: %s %s %s', coalesce(walked.name, 'desk'), NEW.status, NEW.side,
+        format('%s: order %s: %s %s %s',
+            coalesce(walked.name, 'strategy run ' || NEW.strategy_run_id, 'desk'), NEW.status, NEW.side,
             trim_scale(NEW.amount), NEW.symbol),
         concat_ws(E'\\n',
             format('account %s at %s, %s', NEW.account, NEW.exchange, NEW.mode),
