@@ -102,6 +102,7 @@ _VENUES: Final = (
         candles_count_contracts=True,
         amount_keys=("orderQty", "cumQty"),
         fees_in_fills=Decimal("0.00000001"),
+        unlisted=("symbol is invalid",),
         # In satoshis: ccxt takes BitMEX's multiplier as it is.
         inverse_unit=Decimal("0.00000001"),
         closed="BitMEX closed on 2026-09-23; Kraken Futures (`krakenfutures`) trades similar contracts",

@@ -27,6 +27,7 @@ from tests.contract.exchange_contract import PRICE, START, SYMBOL, Bench, Manual
 SPOT = {"sandbox": SYMBOL, "sandbox_okx": "BTC/USDT"}
 CONTRACTS = {
     "sandbox_okx": (market_of("okex_future_btcusd_quarter", START).symbol, "BTC/USDT:USDT"),
+    "sandbox_bitmex": (market_of("bitmex_future_btcusd", START).symbol,),
 }
 CONTRACT_MARKETS = [(name, symbol) for name, symbols in CONTRACTS.items() for symbol in symbols]
 

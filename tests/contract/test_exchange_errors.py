@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import uuid4
 
 import pytest
@@ -27,10 +28,28 @@ from models.order import ExchangeOrder
 from tests.contract.exchange_contract import ManualClock
 from tests.contract.sandbox_bench import CONTRACTS, SPOT, credentials, inside, opened
 
-PLACING = {"sandbox": "AddOrder", "sandbox_okx": "POST trade/batch-orders"}
-BALANCES = {"sandbox": "BalanceEx", "sandbox_okx": "GET account/balance"}
-LIMITED = {"sandbox": "EAPI:Rate limit exceeded", "sandbox_okx": "50011:Too Many Requests"}
-DELISTED = {"sandbox": "EQuery:Unknown asset pair", "sandbox_okx": "51001:Instrument ID does not exist."}
+
+class Words(NamedTuple):
+    """Endpoints and errors as a venue calls them."""
+
+    placing: str
+    balances: str
+    limited: str
+    delisted: str
+
+
+WORDS = {
+    "sandbox": Words("AddOrder", "BalanceEx", "EAPI:Rate limit exceeded", "EQuery:Unknown asset pair"),
+    "sandbox_okx": Words(
+        "POST trade/batch-orders",
+        "GET account/balance",
+        "50011:Too Many Requests",
+        "51001:Instrument ID does not exist.",
+    ),
+    "sandbox_bitmex": Words(
+        "POST order", "GET user/margin", "429:Rate limit exceeded", "400:symbol is invalid"
+    ),
+}
 
 
 @dataclass
@@ -43,6 +62,10 @@ class Place:
     venue: CcxtExchange
     exchange: Exchange
     faults: Faults
+
+    @property
+    def words(self) -> Words:
+        return WORDS[self.name]
 
     @property
     def symbol(self) -> str:
@@ -65,7 +88,7 @@ class Place:
         return opened(self.server, self.name, self.clock, credentials(**keys))
 
 
-@pytest.fixture(params=PLACING)
+@pytest.fixture(params=WORDS)
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     clock = ManualClock()
     with SandboxServer(clock=clock) as server:
@@ -94,7 +117,7 @@ LOST = {
 
 @pytest.mark.parametrize("lost", LOST)
 def test_an_order_whose_answer_is_lost_is_unknown_and_then_found(place: Place, lost: str) -> None:
-    place.faults.add(Fault.model_validate({"endpoint": PLACING[place.name], **LOST[lost]}))
+    place.faults.add(Fault.model_validate({"endpoint": place.words.placing, **LOST[lost]}))
     client_order_id = uuid4().hex
     with pytest.raises(OutcomeUnknown):
         place.buy(client_order_id=client_order_id)
@@ -105,7 +128,7 @@ def test_an_order_whose_answer_is_lost_is_unknown_and_then_found(place: Place, l
 
 
 def test_an_order_lost_on_its_way_is_nowhere(place: Place) -> None:
-    place.faults.add(Fault(endpoint=PLACING[place.name], answer=Answer.DROPPED))
+    place.faults.add(Fault(endpoint=place.words.placing, answer=Answer.DROPPED))
     client_order_id = uuid4().hex
     with pytest.raises(OutcomeUnknown):
         place.buy(client_order_id=client_order_id)
@@ -116,7 +139,7 @@ def test_an_order_lost_on_its_way_is_nowhere(place: Place) -> None:
     "answer", [Answer.DROPPED, Answer.TRUNCATED, Answer.HTML, Answer.STATUS, Answer.ERROR]
 )
 def test_a_read_that_fails_may_be_repeated(place: Place, answer: Answer) -> None:
-    fault = Fault(endpoint=BALANCES[place.name], answer=answer, error=LIMITED[place.name])
+    fault = Fault(endpoint=place.words.balances, answer=answer, error=place.words.limited)
     place.faults.add(fault)
     with pytest.raises(ExchangeUnreachable):
         place.venue.balances()
@@ -124,7 +147,7 @@ def test_a_read_that_fails_may_be_repeated(place: Place, answer: Answer) -> None
 
 
 def test_a_call_too_many_places_no_order_and_may_be_repeated(place: Place) -> None:
-    place.faults.add(Fault(endpoint=PLACING[place.name], answer=Answer.ERROR, error=LIMITED[place.name]))
+    place.faults.add(Fault(endpoint=place.words.placing, answer=Answer.ERROR, error=place.words.limited))
     with pytest.raises(ExchangeUnreachable):
         place.buy()
     assert place.buy().status == "closed"
@@ -175,6 +198,6 @@ def test_an_id_that_is_in_use_leaves_it_open_which_order_was_meant(place: Place)
 def test_a_symbol_it_never_had_is_named_one_it_had_calls_the_operator(place: Place) -> None:
     with pytest.raises(UnknownName, match="BTC/"):
         place.venue.ticker("BTC/USX")
-    place.faults.add(Fault(endpoint=PLACING[place.name], answer=Answer.ERROR, error=DELISTED[place.name]))
+    place.faults.add(Fault(endpoint=place.words.placing, answer=Answer.ERROR, error=place.words.delisted))
     with pytest.raises(VenueClosed, match="no longer lists"):
         place.buy()

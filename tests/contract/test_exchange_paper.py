@@ -14,8 +14,10 @@ from missiondesk.store.database import connect
 from models.account import Account
 from tests.contract.contracts_contract import ContractTradingContract
 from tests.contract.exchange_contract import Bench, TradingContract
-from tests.contract.sandbox_bench import CONTRACT_MARKETS, SPOT, sandbox_bench
+from tests.contract.sandbox_bench import CONTRACTS, SPOT, sandbox_bench
 
+# An inverse future and a linear perpetual.
+OKX = [("sandbox_okx", symbol) for symbol in CONTRACTS["sandbox_okx"]]
 BALANCES = {"USD": Decimal(100_000), "USDT": Decimal(100_000), "BTC": Decimal(2)}
 
 
@@ -36,7 +38,7 @@ class TestTrading(TradingContract):
 
 
 class TestContracts(ContractTradingContract):
-    @pytest.fixture(params=CONTRACT_MARKETS, ids=lambda market: ":".join(market))
+    @pytest.fixture(params=OKX, ids=lambda market: ":".join(market))
     def bench(self, database_url: str, request: pytest.FixtureRequest) -> Iterator[Bench]:
         with paper_bench(database_url, *request.param) as bench:
             yield bench

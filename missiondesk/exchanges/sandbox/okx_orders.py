@@ -107,7 +107,6 @@ def written_fill(fill: Fill, order: Order, pair: Pair) -> dict[str, Any]:
         "feeCcy": pair.money,
         "fee": plain(-fill.fee),
         "ts": milliseconds(fill.at),
-        "fillTime": milliseconds(fill.at),
     }
 
 

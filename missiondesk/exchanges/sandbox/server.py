@@ -33,7 +33,7 @@ from missiondesk.exchanges.sandbox.pairs import STANDARD_SYMBOLS, Pair
 from missiondesk.exchanges.sandbox.recording import Recordings
 from missiondesk.exchanges.sandbox.source import MarketSource, SeveralSources
 from missiondesk.exchanges.sandbox.state import State
-from missiondesk.exchanges.sandbox.venue import okx_venue
+from missiondesk.exchanges.sandbox.venue import bitmex_venue, okx_venue
 
 Clock = Callable[[], datetime]
 
@@ -82,7 +82,8 @@ class Sandbox:
         rest = KrakenRest(self.exchange, access, self.faults, clock, orders)
         self.sockets = KrakenSockets(self.exchange, orders, self.faults, clock)
         self.venues = {
-            "okx": okx_venue(source, _state(settings, "okx"), settings.balances, settings.credentials, clock),
+            name: opened(source, _state(settings, name), settings.balances, settings.credentials, clock)
+            for name, opened in (("okx", okx_venue), ("bitmex", bitmex_venue))
         }
         others = [route for name, venue in self.venues.items() for route in venue.routes(name, clock)]
         control = Control(self.exchange, self.faults, clock, self.recordings)

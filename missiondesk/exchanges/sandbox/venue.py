@@ -9,11 +9,13 @@ from decimal import Decimal
 from starlette.routing import Route
 
 from missiondesk.exchanges.sandbox.address import SANDBOX_PASSPHRASE
+from missiondesk.exchanges.sandbox.bitmex_listing import BITMEX_PAIRS
+from missiondesk.exchanges.sandbox.bitmex_rest import BitmexAccess, BitmexRest
 from missiondesk.exchanges.sandbox.control import Control
 from missiondesk.exchanges.sandbox.exchange import Exchange
 from missiondesk.exchanges.sandbox.faults import Faults
 from missiondesk.exchanges.sandbox.futures import ContractPair, FuturesSource
-from missiondesk.exchanges.sandbox.ids import okx_id
+from missiondesk.exchanges.sandbox.ids import bitmex_id, okx_id
 from missiondesk.exchanges.sandbox.market import Market
 from missiondesk.exchanges.sandbox.okx_access import OkxAccess
 from missiondesk.exchanges.sandbox.okx_listing import okx_pairs
@@ -50,6 +52,18 @@ def okx_venue(
     exchange = Exchange(_market(source, okx_pairs(clock())), state, balances, okx_id)
     faults, access = Faults(), OkxAccess(credentials, SANDBOX_PASSPHRASE)
     return SandboxVenue(exchange, faults, state, tuple(OkxRest(exchange, access, faults, clock).routes()))
+
+
+def bitmex_venue(
+    source: MarketSource,
+    state: State,
+    balances: Mapping[str, Decimal],
+    credentials: Mapping[str, str],
+    clock: Clock,
+) -> SandboxVenue:
+    exchange = Exchange(_market(source, BITMEX_PAIRS), state, balances, bitmex_id)
+    faults, access = Faults(), BitmexAccess(credentials)
+    return SandboxVenue(exchange, faults, state, tuple(BitmexRest(exchange, access, faults, clock).routes()))
 
 
 def _market(source: MarketSource, pairs: Sequence[Pair]) -> Market:
