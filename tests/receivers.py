@@ -25,13 +25,14 @@ from console.desk.ports import free_port
 
 
 class Mailbox:
-    """What an SMTP server took; the next `refusals` mails it refuses."""
+    """What an SMTP server took; the next `refusals` mails it refuses. A `clinging` one lets nobody go."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.mails: list[email.message.EmailMessage] = []
         self.receivers: list[str] = []
         self.refusals = 0
+        self.clinging = False
         self.logins: list[str] = []
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
@@ -42,6 +43,17 @@ class Mailbox:
         self.mails.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
         self.receivers += envelope.rcpt_tos
         return "250 taken"
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if address.startswith("nobody"):
+            return "550 no such person"
+        envelope.rcpt_tos.append(address)
+        return "250 known"
+
+    async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        return "451 stay a while" if self.clinging else "221 bye"
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from missiondesk.notifications.channel import Channel, NotSent
 from missiondesk.notifications.message import Message
 from missiondesk.store.notifications import Batch, Notifications
-from models.errors import DatabaseUnreachable, MissiondeskError
+from models.errors import MissiondeskError
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Deliverer:
         while not stop.is_set():
             try:
                 self.deliver(stop)
-            except (DatabaseUnreachable, SQLAlchemyError) as error:
+            except (MissiondeskError, SQLAlchemyError) as error:
                 log.warning("no notifications are delivered: %s", error)
             stop.wait(LOOK_SECONDS)
 

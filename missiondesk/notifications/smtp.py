@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import smtplib
 import ssl
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Literal
@@ -12,6 +14,8 @@ from pydantic import SecretStr
 
 from missiondesk.notifications.channel import NotSent, without
 from missiondesk.notifications.message import Message
+
+log = logging.getLogger(__name__)
 
 Security = Literal["starttls", "tls", "none"]
 
@@ -38,13 +42,17 @@ class SmtpChannel:
         mail["Message-ID"] = f"<{message.key}@missiondesk>"
         mail.set_content(message.text)
         try:
-            with self._connected() as server:
+            with closing(self._connected()) as server:
                 if self.user is not None:
                     server.login(self.user, self._password)
-                server.send_message(mail)
+                refused = server.send_message(mail)
+                with suppress(OSError, smtplib.SMTPException):  # the mail is taken, whatever comes now
+                    server.quit()
         except (OSError, smtplib.SMTPException) as error:
             told = without([self._password], _said(error))
             raise NotSent(f"{self.host}:{self.port} took no mail: {told}") from None
+        if refused:
+            log.warning("%s:%s took a mail, but not for %s", self.host, self.port, ", ".join(refused))
 
     @property
     def _password(self) -> str:

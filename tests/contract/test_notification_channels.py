@@ -200,6 +200,15 @@ def test_a_wrong_password_is_said_without_it(
     assert has_no_secrets(f"{refused.value!r}{every_log.text}")
 
 
+def test_a_mail_that_was_taken_is_sent_whatever_follows(every_log: pytest.LogCaptureFixture) -> None:
+    with smtp_server() as box:
+        box.clinging = True
+        receivers = ("one@example.org", "nobody@example.org")
+        replace(smtp_channel(box.port), receivers=receivers).send(message("first"))
+    assert len(box.mails) == 1
+    assert "took a mail, but not for nobody@example.org" in every_log.text
+
+
 def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
     context, _ = certificate(tmp_path)
     for security in ("starttls", "tls"):

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, text
 from missiondesk.notifications.channel import Channel, NotSent
 from missiondesk.notifications.deliverer import Deliverer
 from missiondesk.notifications.message import Message
-from missiondesk.store.database import connect
+from missiondesk.store.database import connect, transaction
 from missiondesk.store.notifications import Notifications
 from models.errors import InputRefused
 
@@ -196,6 +196,28 @@ def test_a_hanging_channel_is_left_after_its_time(office: Office) -> None:
         released.set()
     assert len(chat.subjects) == 5
     assert ("no answer within 0.3 s",) in office.sql("SELECT problem FROM delivery WHERE channel = 'a'")
+
+
+def test_no_row_is_locked_while_a_channel_hangs(office: Office) -> None:
+    entered, released = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        entered.set()
+        released.wait(60)
+
+    office.channel("log", hang)
+    office.news("first")
+    delivering = threading.Thread(target=office.deliverer().deliver, args=(NEVER,))
+    delivering.start()
+    try:
+        assert entered.wait(20)
+        with transaction(office.engine) as connection:
+            connection.execute(text("SET LOCAL lock_timeout = '1s'"))
+            for table in ("notification", "delivery", "account", "mission", "result_log"):
+                connection.execute(text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
+    finally:
+        released.set()
+        delivering.join(30)
 
 
 def test_what_a_dying_process_was_handing_over_is_sent_again(office: Office) -> None:
