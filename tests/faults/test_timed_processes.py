@@ -44,7 +44,12 @@ def start(database_url: str) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     def start(*arguments: object) -> subprocess.Popen[str]:
         command = [sys.executable, str(PROGRAM), *map(str, arguments)]
         process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         started.append(process)
         return process
@@ -64,8 +69,8 @@ def let_go(*processes: subprocess.Popen[str]) -> None:
 
 def counts_of(process: subprocess.Popen[str]) -> tuple[int, int]:
     """How many items it ran, and how many it left to others."""
-    said, _ = process.communicate(timeout=120)
-    assert process.returncode == 0
+    said, problem = process.communicate(timeout=120)
+    assert process.returncode == 0, problem
     ran, skipped = said.split()
     return int(ran), int(skipped)
 
@@ -140,3 +145,41 @@ def test_what_a_killed_process_left_is_picked_up_after_its_lease(
     twice = {timestamp for (timestamp, _), times in found.items() if times != 1}
     assert len(twice) <= 1
     assert max(found.values()) <= 2
+
+
+def test_what_failed_is_tried_again_by_other_processes_and_what_is_done_never(
+    engine: Engine, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    def run(timestamp: int, pause: float) -> subprocess.Popen[str]:
+        process = start(timestamp, 1, 10, pause)
+        let_go(process)
+        process.wait(60)
+        return process
+
+    lucky, unlucky = now(), now() - 60
+    assert "no luck" in run(lucky, -1).communicate()[1]
+    assert statuses(engine) == {TimedStatus.FAILURE: 10}
+    assert counts_of(run(lucky, 0)) == (10, 0)
+    assert counts_of(run(lucky, 0)) == (0, 10)
+    assert set(handled(engine).values()) == {1}
+
+    for _ in range(3):
+        assert run(unlucky, -1).returncode != 0
+    assert counts_of(run(unlucky, 0)) == (0, 10), "it has been begun three times"
+    assert statuses(engine) == {TimedStatus.SUCCESS: 10, TimedStatus.FAILURE: 10}
+
+
+def test_what_nobody_began_in_its_window_expires(
+    engine: Engine, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    timestamp = now() + 1800
+    early, late = (start(timestamp, 1, 10, 0) for _ in range(2))
+    let_go(early)
+    assert counts_of(early) == (0, 0)
+    assert statuses(engine) == {TimedStatus.PENDING: 10}
+    with engine.connect() as connection:
+        connection.execute(text("UPDATE timed_task SET expires_at = now() - interval '1 second'"))
+    let_go(late)
+    assert counts_of(late) == (0, 0)
+    assert statuses(engine) == {TimedStatus.EXPIRED: 10}
+    assert handled(engine) == {}

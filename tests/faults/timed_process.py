@@ -1,6 +1,7 @@
 """A process that calls a timed task until nothing is left: `timed_process.py TIMESTAMP GROUPS ITEMS PAUSE`.
 
-Each call of the function pauses PAUSE seconds, then adds its items to the table `handled` in one transaction.
+Each call of the function pauses PAUSE seconds, then adds its items to the table `handled` in one transaction;
+with a negative PAUSE it fails instead.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from missiondesk.timed import timed_task
 
 @timed_task(task="count", task_name="Count", flag="1", unique=["number"])
 def count(executed_data: Any, pause: float) -> None:
+    if pause < 0:
+        raise ValueError("no luck")
     time.sleep(pause)
     items = [(timestamp, item["number"]) for timestamp, items in executed_data.items() for item in items]
     connection = psycopg2.connect(os.environ["MISSIONDESK_DATABASE_URL"])

@@ -1,4 +1,4 @@
-"""Who sends a request too slowly is told so and closed; who has sent a whole one is not hurried."""
+"""Who is too slow, or silent where an answer is due, is told so and closed; nobody else is hurried."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from collections.abc import Iterator
 import pytest
 
 from console.hub.impatient_http import WITHIN_SECONDS, Owed
+from console.hub.server import UVICORN_OPTIONS
 from missiondesk.settings import Settings
+from models.component import SILENCE_SECONDS
 from tests.hub_desk import Hub, threaded_hub, wait_until
 
 HEAD = b"POST /module/send_message HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n"
 WHOLE = b"GET /module/online HTTP/1.1\r\nHost: localhost\r\n\r\n"
+HANDSHAKE = (
+    b"GET /websocket?hash=%s HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 
 
 @pytest.fixture
@@ -78,3 +84,24 @@ def test_a_websocket_may_be_silent(hub: Hub):
         with pytest.raises(TimeoutError):
             module.recv(timeout=3)
         assert hub.online() == ["silent"]
+
+
+def test_a_module_that_answers_no_ping_is_offline(
+    database_url: str, short_home, monkeypatch: pytest.MonkeyPatch
+):
+    """After 120 s; here after 2."""
+    assert UVICORN_OPTIONS["ws_ping_interval"] + UVICORN_OPTIONS["ws_ping_timeout"] == SILENCE_SECONDS == 120
+    monkeypatch.setitem(UVICORN_OPTIONS, "ws_ping_interval", 1.0)
+    monkeypatch.setitem(UVICORN_OPTIONS, "ws_ping_timeout", 1.0)
+    given = {"MISSIONDESK_DATABASE_URL": database_url, "MISSIONDESK_HOME": str(short_home)}
+    with threaded_hub(Settings.load(given)) as hub:
+        dead, alive = hub.register("dead"), hub.register("alive")
+        port = int(hub.address.rpartition(":")[2])
+        with (
+            hub.websocket(f"hash={alive}"),
+            socket.create_connection(("127.0.0.1", port), timeout=20) as peer,
+        ):
+            peer.sendall(HANDSHAKE % dead.encode())
+            assert b" 101 " in peer.recv(65_536)
+            wait_until(lambda: sorted(hub.online()) == ["alive", "dead"], "both to be online")
+            wait_until(lambda: hub.online() == ["alive"], "the silent one to be offline")

@@ -8,14 +8,18 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from threading import Thread
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from click.testing import CliRunner
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.exceptions import ObjectAlreadyExists
 
+from console.hub.commands import components
+from deployments.missions import DEPLOYMENT_NAME
 from flows.mission import run_mission
 from missiondesk.components.workflows import NewWorkflow, Workflows
 from missiondesk.desk import Desk
@@ -69,8 +73,16 @@ def tick(settings: Settings, name: str):
     )
 
 
+def own_jobs(hub: Hub, workflow: str) -> list[dict[str, Any]]:
+    jobs = hub.http.get("/scheduler/jobs", timeout=60).json()["result"]
+    return [job for job in jobs if job["workflow"] and job["workflow"]["name"] == workflow]
+
+
 @pytest.mark.prefect
-def test_a_workflow_is_created_scheduled_listed_and_started(pool, hub: Hub, desk: HubDesk):
+def test_a_workflow_is_created_scheduled_listed_and_started(
+    pool, hub: Hub, desk: HubDesk, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MISSIONDESK_DATABASE_URL", desk.url)
     name = f"daily {uuid4().hex[:8]}"
     known = hub.register("mean")
     created = hub.http.post(
@@ -89,11 +101,9 @@ def test_a_workflow_is_created_scheduled_listed_and_started(pool, hub: Hub, desk
     assert created.status_code == 200, created.text
     result = created.json()["result"]
     assert set(result) == {"id", "workflow_id", "name"} and result["name"] == name
-    jobs = [
-        job
-        for job in hub.http.get("/scheduler/jobs").json()["result"]
-        if job["workflow"] and job["workflow"]["workflow_id"] == result["workflow_id"]
-    ]
+    jobs = own_jobs(hub, name)
+    assert {job["workflow"]["workflow_id"] for job in jobs} == {result["workflow_id"]}
+    assert all(datetime.fromisoformat(job["next_run_time"]) > datetime.now(UTC) for job in jobs)
     assert {job["trigger"] for job in jobs} == {
         "cron[59 11 * * 1-6 30] UTC",
         "cron[59 11,23 * * 0 30] UTC",
@@ -106,6 +116,14 @@ def test_a_workflow_is_created_scheduled_listed_and_started(pool, hub: Hub, desk
     reloaded = hub.http.post("/scheduler/reload", timeout=60).json()["result"]
     assert set(reloaded) == {"removed_count", "current_count", "enabled_workflows", "message"}
     assert reloaded["enabled_workflows"] == 1
+    listed = CliRunner().invoke(components, ["jobs"], catch_exceptions=False).output
+    assert sum(name in line for line in listed.splitlines()) == 2
+
+    with get_client(sync_client=True) as client:
+        client.delete_deployment(client.read_deployment_by_name(f"{name}/{DEPLOYMENT_NAME}").id)
+    assert own_jobs(hub, name) == []
+    hub.http.post("/scheduler/reload", timeout=60)
+    assert {job["trigger"] for job in own_jobs(hub, name)} == {job["trigger"] for job in jobs}
     started = hub.http.post(f"/workflow/{result['workflow_id']}/execute", timeout=60).json()["result"]
     assert started == {
         "workflow_id": result["workflow_id"],
@@ -149,6 +167,20 @@ def test_a_run_asks_each_module_and_a_failure_stops_nothing(hub: Hub, desk: HubD
         (False, "COMPONENT_FAILED", f"{hashes[0]} failed: no numbers"),
         (True, "COMPONENT_SUCCEEDED", f"{hashes[1]} succeeded: fine"),
     ]
+
+
+def test_a_workflow_may_stop_where_a_module_fails(hub: Hub, desk: HubDesk, settings: Settings):
+    known = hub.register("first")
+    hub.register("never asked")
+    Workflows(desk.engine).create(new("both", "first", "never asked", stop_on_fail=True), NOW)
+    with hub.websocket(f"hash={known}") as first:
+        wait_until(lambda: hub.online() == ["first"], "the module to be online")
+        answering = Thread(target=lambda: answer(first, frame(first), "failed"))
+        answering.start()
+        outcome = tick(settings, "both")
+        answering.join(30)
+    assert outcome.ending == "Finished"
+    assert desk.rows("SELECT status FROM component_command") == [("failed",)]
 
 
 @pytest.mark.prefect
@@ -249,7 +281,9 @@ def test_outputs_are_written_back_once_however_often_a_place_comes_by(
         {"template": "component", "params": {"module": "maker"}},
         {"template": "condition_is", "params": {"condition": "never"}},
     ]
-    both = missions.save_task({"name": "both", "template": "all_of", "params": {"tasks": members}}, check_task)
+    both = missions.save_task(
+        {"name": "both", "template": "all_of", "params": {"tasks": members}}, check_task
+    )
     missions.save({"name": "walk", "task_ids": [both.id]})
     with hub.websocket(f"hash={known}") as module:
         wait_until(lambda: hub.online() == ["maker"], "the module to be online")
