@@ -133,6 +133,7 @@ def test_arming_asks_back_and_is_audited(
     declined = missiondesk("arm", "main", stdin="n\n")
     assert declined.returncode != 0
     assert "largest order          500" in declined.stdout
+    assert "news go to             the desk's channels" in declined.stdout
     assert rows(armed) == [(False,)]
     assert missiondesk("arm", "main", stdin="y\n").returncode == 0
     assert rows(armed) == [(True,)]
