@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from missiondesk.orders.gateway import OrderGateway
 from missiondesk.orders.patience import Patience
 from missiondesk.store.database import connect
+from missiondesk.store.orders import TradeOrders
 from models import tables
 from models.account import Account, Mode
 from models.order import LeafKey, Order, TradeRequest
@@ -135,6 +136,9 @@ class OrderDesk:
             patience=self.patience,
             pause=self.clock.forward,
         )
+
+    def resume(self) -> None:
+        TradeOrders(self.engine).resume()
 
     def rows(self) -> list[Order]:
         with self.engine.connect() as connection:

@@ -15,7 +15,7 @@ class Activity:
     """What the limits look at, in quote units of the market traded.
 
     notional: of the order at hand. exposure_before and _after: of everything held and resting, without and
-    with that order. day_gain: realised since UTC midnight and unrealised now, after the day's fees.
+    with that order. day_gain: since UTC midnight, realised and unrealised, after the day's fees.
     """
 
     notional: Decimal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -30,6 +30,7 @@ from models.errors import DatabaseUnreachable, ExchangeUnreachable, LeaseLost
 from models.market import Side
 from models.order import ExchangeOrder, OrderType
 from tests.faults.chaos import KILLS
+from tests.faults.crashes import Countdown, Crash
 from tests.little_venue import BITCOIN, Fault, LittleVenue
 from tests.order_desk import HOLDER, OrderDesk, at_place, little_desk
 
@@ -37,25 +38,6 @@ AMOUNT = Decimal("0.5")
 
 # A tick that sends an order takes about thirty steps, the sending itself is between the 19th and the 27th.
 crash_points = st.none() | st.integers(0, 30) | st.integers(19, 27)
-
-
-class Crash(BaseException):
-    """The process is gone; no handler of ours may see it."""
-
-
-@dataclass
-class Countdown:
-    """Crashes at the given step from now, once; None never."""
-
-    left: int | None = None
-
-    def step(self, *_: Any) -> None:
-        if self.left is None:
-            return
-        self.left -= 1
-        if self.left < 0:
-            self.left = None
-            raise Crash
 
 
 class CrashingVenue(LittleVenue):
