@@ -6,7 +6,6 @@ update_all()["ohlc"]["inserted"]
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -15,7 +14,6 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
-from prefect.utilities.timeout import timeout
 
 from flows.desk import desk_api, desk_of_this_process
 from missiondesk.refresh.fetch import Fetched
@@ -25,7 +23,6 @@ from missiondesk.refresh.order import (
     hour_of,
     longest_seconds,
     run_step,
-    work_seconds,
 )
 from missiondesk.refresh.settings import RefreshSettings
 from missiondesk.refresh.steps import STEPS, Step
@@ -102,10 +99,9 @@ def _run(steps: tuple[Step, ...] | list[Step], at: datetime | None) -> State[Rep
     due = flow_run.expected_start_time if scheduled else None
     now = at or datetime.now(UTC)
     hour = hour_of(at or due or now)
-    give_up_at = time.monotonic() + WHOLE_SECONDS
     reports = Reports()
     for place, step in enumerate(steps):
-        work = partial(_limited_step, step, now, give_up_at)
+        work = partial(_step, step, now)
         try:
             reports[step] = run_step(
                 desk_of_this_process().engine, str(flow_run.id), step, hour, work, scheduled=scheduled
@@ -118,20 +114,6 @@ def _run(steps: tuple[Step, ...] | list[Step], at: datetime | None) -> State[Rep
             return Failed(message=f"{step} failed: {problem}{after}", data=None)
     show_refresh(reports)
     return Completed(message="; ".join(_told(*each) for each in reports.items()), data=reports)
-
-
-class _OutOfTime(TimeoutError):
-    pass
-
-
-def _limited_step(step: Step, now: datetime, give_up_at: float) -> Report:
-    # While it lasts, its alarm takes the place of the whole flow's.
-    seconds = min(work_seconds(step), max(1.0, give_up_at - time.monotonic()))
-    try:
-        with timeout(seconds, _OutOfTime):
-            return _step(step, now)
-    except _OutOfTime:
-        raise RefreshFailed(f"it took longer than {seconds:.0f} s") from None
 
 
 def _step(step: Step, now: datetime) -> Report:

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from missiondesk.refresh.steps import Step
 from missiondesk.store.market.ledger import Standing, begin_step, end_step, sign_of_life, standing
+from missiondesk.time_limit import time_limit
 from models.errors import MissiondeskError
 
 WHOLE_SECONDS: Final = 30 * 60
@@ -52,13 +53,14 @@ def run_step(
 ) -> dict[str, Any]:
     """Do the step's work in its turn and note how it ended; `work` answers its report.
 
-    Raises RefreshFailed when its turn does not come, and what `work` raises, which keeps to `work_seconds`.
+    Raises RefreshFailed when its turn does not come, TookTooLong, and whatever `work` raises.
     """
     wait_for_predecessor(engine, step, hour, scheduled=scheduled)
     with sign_of_life(engine, run, step):
         begin_step(engine, run, step, hour)
         try:
-            report = work()
+            with time_limit(work_seconds(step)):
+                report = work()
         except Exception as error:
             end_step(engine, run, step, error=str(error) or type(error).__name__)
             raise

@@ -268,10 +268,10 @@ def test_what_would_fail_again_is_tried_once(
 def test_a_step_that_takes_too_long_is_ended_inside_the_whole_refresh(
     desk: Engine, sandbox: SandboxServer, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.market.work_seconds", lambda step: 1.0)
-    desk_of_this_process().market("sandbox").instruments()
-    sandbox.sandbox.faults.add(Fault(endpoint="OHLC", wait_before=60, times=None))
-    with pytest.raises(RefreshFailed, match="ohlc failed: it took longer than 1 s; not run: indicators"):
+    monkeypatch.setattr("missiondesk.refresh.order.work_seconds", lambda step: 3.0)
+    monkeypatch.setattr("tasks.market.fetch_symbol.retry_delay_seconds", 60)
+    sandbox.sandbox.faults.add(Fault(endpoint="OHLC", answer=Answer.DROPPED, times=None))
+    with pytest.raises(RefreshFailed, match="ohlc failed: it took longer than 3 s; not run: indicators"):
         update_all(clock.now)
     assert standing(desk, Step.OHLC, hour_of(clock.now)) is Standing.FAILED
 
