@@ -14,6 +14,7 @@ from prefect.flows import Flow, load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 from sqlalchemy import Engine
 
+from deployments import feeds
 from deployments.apply import Applier
 from deployments.deployed import read_deployed
 from deployments.market import MARKET_FLOWS, QUEUES
@@ -22,6 +23,7 @@ from deployments.own_flows import OWN_FLOWS
 from deployments.plan import Change, plan
 from deployments.queues import keep_queues
 from deployments.spec import DeploymentSpec
+from missiondesk.desk_file import settings_with_desk
 from missiondesk.store.deployments import Deployments
 from missiondesk.store.scheduled import scheduled_missions
 from models.errors import InvalidRow
@@ -60,7 +62,7 @@ async def _sync(engine: Engine, plan_only: bool, mission_ids: Iterable[int] | No
             changes = plan(desired, {key: each for key, each in deployed.items() if key not in kept})
             if not plan_only:
                 if only is None:
-                    await keep_queues(client, WORK_POOL, QUEUES)
+                    await keep_queues(client, WORK_POOL, {**QUEUES, **feeds.QUEUES}, feeds.RUNS_AT_ONCE)
                 applier = Applier(
                     client,
                     recorded=_recorder(store),
@@ -78,7 +80,7 @@ def _desired(
     valid, invalid = scheduled_missions(engine, only)
     specs = [mission_spec(each.mission, each.missionary, each.tasks) for each in valid]
     if only is None:
-        specs += [*OWN_FLOWS, *MARKET_FLOWS]
+        specs += [*OWN_FLOWS, *MARKET_FLOWS, *feeds.feed_flows(settings_with_desk().feed_markets)]
     return specs, tuple(invalid.values()), {mission_key(mission_id) for mission_id in invalid}
 
 

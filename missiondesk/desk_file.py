@@ -53,6 +53,7 @@ class DeskFile(BaseModel):
     console_url: str | None = None
     exchange: str | None = None
     exchange_url: str | None = None
+    feed_markets: tuple[str, ...] = ()
     parts: Mapping[str, ProcessIdentity] = {}
     options: tuple[str, ...] = ()
     is_up: bool = False
@@ -104,6 +105,7 @@ def exports(settings: Settings) -> dict[str, str]:
             "MISSIONDESK_DATABASE_URL": desk.database_url.get_secret_value(),
             "MISSIONDESK_EXCHANGE": desk.exchange,
             "MISSIONDESK_EXCHANGE_URL": desk.exchange_url,
+            "MISSIONDESK_FEED_MARKETS": ",".join(desk.feed_markets) or None,
             "PREFECT_API_URL": desk.prefect_api_url,
         }
         found |= {name: value for name, value in known.items() if value is not None}

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
+from missiondesk.market_names import name_problem
 from missiondesk.store.administration import without_password
 from missiondesk.store.embedded import check_socket_path, socket_url
 from models.errors import InvalidSetting
@@ -30,6 +31,13 @@ class ExchangeChoice(StrEnum):
 
     KRAKEN = "kraken"
     SANDBOX = "sandbox"
+
+
+class OrderTransport(StrEnum):
+    """How orders reach a venue. Over a websocket only where ccxt can; everywhere else it is REST."""
+
+    REST = "rest"
+    WEBSOCKET = "websocket"
 
 
 class LogLevel(StrEnum):
@@ -64,6 +72,16 @@ def _postgres_url(text: str) -> str:
     return f"postgresql://{rest}"
 
 
+def _market_names(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in names:
+        if (problem := name_problem(name)) is not None:
+            raise ValueError(problem)
+    return names
+
+
 def _redis_url(text: str) -> str:
     scheme, separator, rest = text.partition("://")
     if scheme not in ("redis", "rediss", "unix") or not separator or not rest:
@@ -78,7 +96,8 @@ class Settings(BaseModel):
     """Frozen. `exchange` None means Kraken when it can be reached, else the sandbox.
 
     `exchange_url` is where a local exchange that speaks Kraken's protocol listens; a desk sets it itself.
-    `bus_url` None means the desk's Postgres. A log is set aside before it has more than `log_bytes`, and the
+    `bus_url` None means the desk's Postgres. `feed_markets` are streamed to the bus and the store all the
+    time; their names are separated by commas. A log is set aside before it has more than `log_bytes`, and the
     last `log_files` of each are kept.
     """
 
@@ -96,6 +115,10 @@ class Settings(BaseModel):
     bus_url: Annotated[SecretStr, BeforeValidator(_redis_url)] | None = Field(
         default=None, alias="MISSIONDESK_BUS_URL"
     )
+    feed_markets: Annotated[tuple[str, ...], BeforeValidator(_market_names)] = Field(
+        default=(), alias="MISSIONDESK_FEED_MARKETS"
+    )
+    orders_over: OrderTransport = Field(default=OrderTransport.REST, alias="MISSIONDESK_ORDERS_OVER")
     prefect_port: Port = Field(default=4200, alias="MISSIONDESK_PREFECT_PORT")
     console_port: Port = Field(default=4201, alias="MISSIONDESK_CONSOLE_PORT")
     console_host: str = Field(default="127.0.0.1", alias="MISSIONDESK_CONSOLE_HOST")

@@ -58,6 +58,7 @@ class Desk:
             desk=ProcessIdentity.of(psutil.Process()),
             started_at=datetime.now(UTC),
             database_url=self._settings.database_url,
+            feed_markets=self._settings.feed_markets,
             options=tuple(options.arguments()),
         )
         self._logs: dict[str, PipedLog] = {}

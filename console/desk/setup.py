@@ -23,6 +23,7 @@ from sqlalchemy import Engine
 from blocks.channels import CHANNEL_BLOCKS
 from blocks.database import Database
 from blocks.exchange_account import ExchangeAccount
+from deployments.feeds import FEED_DEPLOYMENT
 from deployments.missions import DEPLOYMENT_NAME, WORK_POOL
 from deployments.prefork.worker import PreforkWorker
 from deployments.sync import sync
@@ -78,9 +79,9 @@ def _write_demo_missions(engine: Engine, settings: Settings) -> Sequence[str]:
     return written
 
 
-async def _run_once(mission: str) -> None:
+async def _start(name: str) -> None:
     async with get_client() as client:
-        deployment = await client.read_deployment_by_name(f"{mission}/{DEPLOYMENT_NAME}")
+        deployment = await client.read_deployment_by_name(name)
         await client.create_flow_run_from_deployment(deployment.id)
 
 
@@ -101,8 +102,10 @@ def main() -> None:
         demo = _write_demo_missions(engine, settings)
         click.echo(str(sync(engine)))
         if FIRST_TO_RUN in demo:
-            anyio.run(_run_once, FIRST_TO_RUN)
+            anyio.run(_start, f"{FIRST_TO_RUN}/{DEPLOYMENT_NAME}")
         _refresh_market_data(engine)
+        if settings.feed_markets:
+            anyio.run(_start, FEED_DEPLOYMENT)
     except MissiondeskError as error:
         click.echo(str(error), err=True)
         sys.exit(1)

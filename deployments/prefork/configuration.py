@@ -16,6 +16,10 @@ class PreforkVariables(BaseVariables):
         default=False,
         description="Scheduled runs of the deployment go one after the other: a backlog runs in order.",
     )
+    ends_with_worker: bool = Field(
+        default=False,
+        description="A worker that is stopped cancels the run at once, instead of waiting for its end.",
+    )
 
 
 class PreforkJobConfiguration(BaseJobConfiguration):
@@ -23,6 +27,7 @@ class PreforkJobConfiguration(BaseJobConfiguration):
 
     timeout_seconds: float = Field(default=600, gt=0)
     in_turn: bool = False
+    ends_with_worker: bool = False
 
     @field_validator("command")
     @classmethod

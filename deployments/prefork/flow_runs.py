@@ -27,7 +27,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.responses import SetStateStatus, WorkerFlowRunResponse
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Cancelled, Crashed, Failed, Pending, Scheduled
+from prefect.states import Cancelled, Cancelling, Crashed, Failed, Pending, Scheduled
 
 PAGE = 200  # what the API answers at the most
 UNFINISHED = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
@@ -100,6 +100,11 @@ class FlowRuns:
         due = flow_run.next_scheduled_start_time or flow_run.expected_start_time or datetime.now(UTC)
         with suppress(ObjectNotFound):
             await self._client.set_flow_run_state(flow_run.id, Scheduled(scheduled_time=due))
+
+    async def cancel(self, flow_run_id: UUID, message: str) -> None:
+        """Mark a run as being cancelled; whoever runs it hears of it."""
+        with suppress(ObjectNotFound):
+            await self._client.set_flow_run_state(flow_run_id, Cancelling(message=message))
 
     async def settle(self, flow_run_id: UUID, message: str) -> State[Any] | None:
         """End a run whose process is gone, unless its state says it is over or waits for something.

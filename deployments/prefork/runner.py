@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -46,6 +47,7 @@ class Runner:
         self._lanes: list[asyncio.Task[None]] = []
         self._draining = False
         self._running: set[UUID] = set()
+        self._ending_with_worker: set[UUID] = set()
         self._to_repair: dict[UUID, _Repair] = {}
 
     def start(self, lanes: int) -> None:
@@ -83,6 +85,7 @@ class Runner:
         """
         self._draining = True
         self._backlog.close()
+        await self._cancel_those_that_end_with_the_worker()
         if self._lanes:
             _, late = await asyncio.wait(self._lanes, timeout=grace_seconds)
             if late:
@@ -96,6 +99,12 @@ class Runner:
         except httpx.HTTPError as error:
             _log.warning("What is left to tell Prefect's API is left to the next worker: %s", error)
         return not self._to_repair
+
+    async def _cancel_those_that_end_with_the_worker(self) -> None:
+        for flow_run_id in list(self._ending_with_worker):
+            with suppress(httpx.HTTPError):
+                await self._flow_runs.cancel(flow_run_id, "its worker was stopped")
+            self._pool.cancel(flow_run_id)
 
     async def _lane(self) -> None:
         while (run := await self._backlog.take()) is not None:
@@ -145,10 +154,13 @@ class Runner:
             over=over.model_dump_json() if over else None,
         )
         self._running.add(run.id)
+        if plan.configuration.ends_with_worker:
+            self._ending_with_worker.add(run.id)
         try:
             return await self._pool.run(order, plan.configuration.timeout_seconds)
         finally:
             self._running.discard(run.id)
+            self._ending_with_worker.discard(run.id)
 
     async def _give_back(self, flow_run: FlowRun) -> None:
         if await self._flow_runs.is_claimed(flow_run.id):

@@ -55,7 +55,7 @@ class _AtWork:
 class PreforkWorker(BaseWorker[PreforkJobConfiguration, PreforkVariables, PreforkResult]):
     """Polls a work pool as every Prefect worker does, and runs what is due in warm child processes.
 
-    `limit` lowers the number of children.
+    `limit` lowers the number of children; where markets are fed all the time, there is one more.
     """
 
     type = "prefork"
@@ -79,12 +79,15 @@ class PreforkWorker(BaseWorker[PreforkJobConfiguration, PreforkVariables, Prefor
         self._queue_names = work_queues or []
         self._settings = WorkerSettings.load()
         limit: int | None = options.get("limit")
-        self._size = min(self._settings.children, limit or self._settings.children)
+        settings = Settings.load()
+        # A feed holds a child for as long as it runs; ticks keep theirs.
+        held = 1 if settings.feed_markets else 0
+        self._size = min(self._settings.children, limit or self._settings.children) + held
         self._backlog = Backlog()
         self._run_once = False
         self._reachable = True
         self._polled_at = datetime.now(UTC)
-        self._registry = WorkerRegistry(Settings.load().home / "workers")
+        self._registry = WorkerRegistry(settings.home / "workers")
         self._at_work: _AtWork | None = None
 
     async def start(

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from missiondesk.exchanges.ccxt_calls import NoAnswer, SocketCalls
 from missiondesk.exchanges.ccxt_errors import Passage
 from missiondesk.exchanges.ccxt_exchange import CcxtExchange, utc_now
+from missiondesk.exchanges.ccxt_socket import takes_orders
 from missiondesk.exchanges.ccxt_wire import Wire
 from missiondesk.exchanges.credentials import Credentials
 from missiondesk.exchanges.venues import Venue, venue_of
@@ -17,6 +18,16 @@ Value = TypeVar("Value")
 
 # These cancel by the order's id alone, and refuse to be told its symbol.
 _CANCEL_WITHOUT_SYMBOL: Final = frozenset({"kraken"})
+
+
+def open_socket_exchange(
+    name: str, ccxt_id: str, *, credentials: Credentials, **options: Any
+) -> CcxtExchange:
+    """With orders over the websocket where the venue takes them there, else over REST like all the rest."""
+    urls = options.get("url_overrides")
+    if not takes_orders(ccxt_id) or (urls is not None and "ws" not in urls):
+        return CcxtExchange(name, ccxt_id, credentials=credentials, **options)
+    return SocketExchange(name, ccxt_id, credentials=credentials, **options)
 
 
 class SocketExchange(CcxtExchange):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from typing import Any
 
 from missiondesk.exchanges.ccxt_exchange import CcxtExchange
 from missiondesk.exchanges.ccxt_wire import known_exchanges
@@ -10,7 +11,7 @@ from missiondesk.exchanges.credentials import Credentials
 from missiondesk.exchanges.port import Exchange
 from missiondesk.exchanges.sandbox.address import SANDBOXES, ccxt_urls
 from missiondesk.exchanges.venues import VENUES
-from missiondesk.settings import Settings
+from missiondesk.settings import OrderTransport, Settings
 from models.errors import InvalidSetting, UnknownName
 
 
@@ -27,7 +28,7 @@ def open_exchange(name: str, settings: Settings, credentials: Credentials | None
         known = known_exchanges()
         if name not in known:
             raise UnknownName("exchange", name, get_close_matches(name, [*known, *SANDBOXES]) or known)
-    return CcxtExchange(name, name, credentials=credentials)
+    return _opened(name, name, settings, credentials)
 
 
 def sandbox_url(settings: Settings) -> str:
@@ -42,10 +43,16 @@ def sandbox_url(settings: Settings) -> str:
 
 def _open_sandbox(name: str, settings: Settings, credentials: Credentials | None) -> Exchange:
     venue = SANDBOXES[name]
-    return CcxtExchange(
-        name,
-        venue,
-        credentials=credentials,
-        url_overrides=ccxt_urls(sandbox_url(settings), venue)["urls"]["api"],
-        limit_rate=False,
-    )
+    urls = ccxt_urls(sandbox_url(settings), venue)["urls"]["api"]
+    return _opened(name, venue, settings, credentials, url_overrides=urls, limit_rate=False)
+
+
+def _opened(
+    name: str, ccxt_id: str, settings: Settings, credentials: Credentials | None, **options: Any
+) -> Exchange:
+    if credentials is not None and settings.orders_over is OrderTransport.WEBSOCKET:
+        # A thread and a connection that most desks do not need.
+        from missiondesk.exchanges.ccxt_socket_exchange import open_socket_exchange
+
+        return open_socket_exchange(name, ccxt_id, credentials=credentials, **options)
+    return CcxtExchange(name, ccxt_id, credentials=credentials, **options)

@@ -9,7 +9,7 @@ from missiondesk.exchanges.ccxt_socket import streams_books
 from missiondesk.exchanges.ccxt_stream import Stream
 from missiondesk.exchanges.open import open_exchange, sandbox_url
 from missiondesk.exchanges.port import MarketData
-from missiondesk.exchanges.sandbox.address import ccxt_urls
+from missiondesk.exchanges.sandbox.address import SANDBOXES, ccxt_urls
 from missiondesk.exchanges.sandbox.playback.address import playback_urls
 from missiondesk.exchanges.venues import venue_of
 from missiondesk.feeds.board import Place
@@ -18,7 +18,7 @@ from missiondesk.feeds.polling import Polling
 from missiondesk.feeds.timing import Timing
 from missiondesk.feeds.venue import Connection, OnBook, OnQuote
 from missiondesk.market_names import NamedMarket
-from missiondesk.settings import ExchangeChoice, Settings
+from missiondesk.settings import Settings
 from models.errors import VenueClosed
 
 
@@ -31,16 +31,19 @@ class Venues:
 
     def open(self, exchange: str) -> MarketData:
         """See `open_exchange`."""
-        if self._playback is None or exchange == ExchangeChoice.SANDBOX:
+        if self._playback is None or exchange in SANDBOXES:
             return open_exchange(exchange, self._settings)
         urls = playback_urls(self._playback, exchange)
         return CcxtExchange(exchange, exchange, url_overrides=urls, limit_rate=False)
 
     def connect(self, exchange: str, on_quote: OnQuote, on_book: OnBook) -> Connection:
         """Not connected yet; who has no websocket is polled. Raises as `open` does."""
-        if exchange == ExchangeChoice.SANDBOX:
-            urls = ccxt_urls(sandbox_url(self._settings))["urls"]["api"]
-            return Stream(exchange, venue_of("kraken"), on_quote, on_book, url_overrides=urls)
+        if exchange in SANDBOXES:
+            speaks = SANDBOXES[exchange]
+            urls = ccxt_urls(sandbox_url(self._settings), speaks)["urls"]["api"]
+            if "ws" not in urls:
+                return Polling(self.open(exchange), on_quote, on_book)
+            return Stream(exchange, venue_of(speaks), on_quote, on_book, url_overrides=urls)
         venue = venue_of(exchange)
         if self._playback is not None:
             urls = playback_urls(self._playback, exchange)

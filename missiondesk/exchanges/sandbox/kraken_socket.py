@@ -44,7 +44,7 @@ class KrakenSockets:
         self._orders = orders
         self._faults = faults
         self._clock = clock
-        self._open: set[_Connection] = set()
+        self.open: set[_Connection] = set()
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -55,9 +55,9 @@ class KrakenSockets:
 
     async def _dropped(self, request: HttpRequest) -> Response:
         """Cuts every websocket without a goodbye, as a network that fails; says how many there were."""
-        for connection in self._open:
+        for connection in self.open:
             connection.lose()
-        return JSONResponse({"dropped": len(self._open)})
+        return JSONResponse({"dropped": len(self.open)})
 
     async def _public(self, socket: WebSocket) -> None:
         subscriptions = Subscriptions(self._exchange.market, self._clock)
@@ -70,11 +70,11 @@ class KrakenSockets:
         self, socket: WebSocket, carry_out: CarryOut, subscriptions: Subscriptions | None
     ) -> None:
         connection = _Connection(socket, carry_out, subscriptions, self._faults, self._clock)
-        self._open.add(connection)
+        self.open.add(connection)
         try:
             await connection.serve()
         finally:
-            self._open.discard(connection)
+            self.open.discard(connection)
 
 
 class _Connection:
