@@ -13,6 +13,7 @@ from missiondesk.exchanges.market_data import LiveMarkets
 from missiondesk.exchanges.open import open_exchange
 from missiondesk.exchanges.paper import PaperExchange
 from missiondesk.exchanges.port import Exchange, MarketData, Trading
+from missiondesk.exchanges.sandbox.address import SANDBOXES
 from missiondesk.orders.gateway import OrderGateway, utc_now
 from missiondesk.orders.killswitch import KillSwitch
 from missiondesk.orders.strategy import StrategyGateway
@@ -126,7 +127,7 @@ class Desk:
         return self._paced(open_exchange(exchange, self.settings))
 
     def _paced(self, market: MarketData) -> MarketData:
-        return market if market.name == ExchangeChoice.SANDBOX else PacedMarket(market, self.engine)
+        return market if market.name in SANDBOXES else PacedMarket(market, self.engine)
 
     def _open_private(self, account: str, exchange: str, credentials: str | None) -> Exchange:
         keys = self._credentials_of(Account(name=account, exchange=exchange, credentials=credentials))

@@ -149,7 +149,9 @@ class TradeRequest:
     A strategy's request is of no Mission and no Task.
     amount is in `unit`: base units, quote units, contracts, or percent (0 < x ≤ 100) of what is free
     (of the position when `reduce_only`). `price` None means a market order. After `timeout_seconds` an open
-    order is cancelled and the remainder tried again. `reduce_only` orders only make a position smaller.
+    order is cancelled and the remainder tried again. `reduce_only` orders only make a position smaller: what
+    its chain of Missions (or its strategy's run) opened, or with `whole_position`, in a contract market, what
+    the venue shows of the account, whoever opened it.
     """
 
     key: PlaceKey
@@ -166,6 +168,7 @@ class TradeRequest:
     timeout_seconds: float | None = None
     reduce_only: bool = False
     leverage: Decimal | None = None
+    whole_position: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
+from missiondesk.exchanges.contracts import Contract, NetPosition
 from missiondesk.market.candles import Candles, opening_time, to_datetime, to_milliseconds
 from models.errors import ExchangeUnreachable, OrderRejected, OutcomeUnknown, UnknownName
 from models.market import Instrument, OrderBook, Side, Ticker, Trade
@@ -119,7 +120,19 @@ class LittleVenue:
         return {currency: (total, total) for currency, total in totals.items()}
 
     def positions(self) -> Sequence[Position]:
-        return ()
+        self._misbehave("positions")
+        with self._file() as file:
+            fills = file.execute(
+                "SELECT symbol, side, filled, average FROM accepted WHERE average IS NOT NULL ORDER BY number"
+            ).fetchall()
+        nets: dict[str, NetPosition] = {}
+        for symbol, side, filled, average in fills:
+            instrument = self.instruments()[symbol]
+            if instrument.is_contract:
+                contract = Contract(instrument.contract_size, instrument.inverse)
+                net = nets.get(symbol, NetPosition())
+                nets[symbol], _ = net.traded(contract, side, Decimal(filled), Decimal(average))
+        return [Position(symbol, net.amount, net.entry_price) for symbol, net in nets.items() if net.amount]
 
     def place(
         self,

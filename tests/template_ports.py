@@ -127,6 +127,8 @@ class LittleBook:
     ) -> Position | None:
         return self.held.get(symbol)
 
+    closable = position
+
     def fill(self) -> None:
         """Every resting order is filled, and the positions they close are gone."""
         for key, order in self.orders.items():

@@ -36,7 +36,9 @@ def decide(request: TradeRequest, send: Send, terms: Terms, snapshot: Snapshot) 
         return Denied(reason)
     means, remainder = terms.means, send.remainder
     if request.reduce_only:
-        left = reducible(snapshot.chain, terms.instrument, request.side)
+        left = reducible(
+            snapshot.chain, terms.instrument, request.side, terms.position, whole=request.whole_position
+        )
         means = replace(means, reducible=left)
         remainder = None if remainder is None else min(remainder, left)
     if remainder is None:

@@ -105,19 +105,34 @@ def activity(draft: Draft, book: Book, marks: Mapping[Market, Mark], orders_last
     )
 
 
-def reducible(orders: Sequence[Order], instrument: Instrument, side: Side) -> Decimal:
+def reducible(
+    orders: Sequence[Order],
+    instrument: Instrument,
+    side: Side,
+    position: Decimal | None = None,
+    *,
+    whole: bool = False,
+) -> Decimal:
     """How much of the holding that `orders` left an order on `side` may still close; 0 when flat or beyond.
 
-    What resting reducing orders are about to close is taken off.
+    What resting reducing orders are about to close is taken off. `position`: what the venue shows, in signed
+    contracts; it is never more than that, and all of that when `whole`.
     """
-    amount = holding_after(orders, instrument).amount
-    held = max(amount if side == "sell" else -amount, _ZERO)
+    held = _on_side(holding_after(orders, instrument).amount, side)
+    if position is not None:
+        shown = _on_side(position, side)
+        held = shown if whole else min(held, shown)
     closing = (
         order.remaining
         for order in orders
         if order.reduce_only and order.side == side and not order.status.is_final
     )
     return max(held - sum(closing, _ZERO), _ZERO)
+
+
+def _on_side(amount: Decimal, side: Side) -> Decimal:
+    """What an order on this side would close."""
+    return max(amount if side == "sell" else -amount, _ZERO)
 
 
 def _resting(orders: Iterable[Order]) -> tuple[Decimal, Decimal]:

@@ -125,6 +125,19 @@ class OrderGateway:
             return None
         return Position(symbol, holding.amount, holding.entry_price)
 
+    def closable(
+        self, account: str, mode: Mode, mission_id: int, exchange: str, symbol: str
+    ) -> Position | None:
+        """What there is to close; None when flat. Raises ExchangeUnreachable.
+
+        In a contract market it is the position that the venue shows of the account, whoever opened it,
+        elsewhere that of this Mission's chain.
+        """
+        if not self._settlement.instrument(exchange, symbol).is_contract:
+            return self.position(account, mode, mission_id, exchange, symbol)
+        with self._settlement.venues.turn(self._orders.account(account), mode) as trading:
+            return next((each for each in trading.positions() if each.symbol == symbol), None)
+
     def cancel_missionary(self, missionary_id: int) -> int:
         """Cancel what a Missionary has resting; how many of its orders have not settled yet."""
         ended = [

@@ -104,7 +104,7 @@ def _share(request: TradeRequest, instrument: Instrument, means: Means) -> Decim
         return means.reducible * fraction
     free = means.free or {}
     if instrument.is_contract:
-        return _affordable(instrument, _margin(request, instrument, means) * fraction, means)
+        return _carried(request, instrument, means, fraction)
     currency = instrument.quote if request.side == "buy" else instrument.base
     available = free.get(currency, _ZERO)
     if available <= 0:
@@ -114,15 +114,28 @@ def _share(request: TradeRequest, instrument: Instrument, means: Means) -> Decim
     return _affordable(instrument, available * fraction, means)
 
 
-def _margin(request: TradeRequest, instrument: Instrument, means: Means) -> Decimal:
-    """Quote units that the free margin carries at the request's leverage."""
+def _carried(
+    request: TradeRequest, instrument: Instrument, means: Means, fraction: Decimal
+) -> Decimal | Denied:
+    """What a share of the free margin carries at the request's leverage, with slippage and the dearer fee."""
     settle = instrument.settle or (instrument.base if instrument.inverse else instrument.quote)
-    margin = (means.free or {}).get(settle, _ZERO) * (request.leverage or _ONE)
-    return margin * means.price if settle == instrument.base else margin
+    margin = (means.free or {}).get(settle, _ZERO)
+    if margin <= 0:
+        return Denied(f"expected free {settle} as margin to {request.side} {request.symbol}, got none")
+    if settle == instrument.base:
+        # The lower the price, the more coins a contract is worth.
+        quote = margin * means.price * (_ONE - means.slippage)
+    else:
+        quote = margin / (_ONE + means.slippage)
+    share = _ONE / (request.leverage or _ONE) + _dearer_fee(instrument)
+    return amount_worth(instrument, quote * fraction / share, means.price)
 
 
 def _affordable(instrument: Instrument, quote: Decimal, means: Means) -> Decimal:
     """The amount whose notional, with slippage and the dearer fee, is at most `quote`."""
-    dearer = max(instrument.maker, instrument.taker, _ZERO)
-    spendable = quote / ((_ONE + means.slippage) * (_ONE + dearer))
+    spendable = quote / ((_ONE + means.slippage) * (_ONE + _dearer_fee(instrument)))
     return amount_worth(instrument, spendable, means.price)
+
+
+def _dearer_fee(instrument: Instrument) -> Decimal:
+    return max(instrument.maker, instrument.taker, _ZERO)

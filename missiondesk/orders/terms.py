@@ -27,7 +27,8 @@ class Terms:
 
     limit: the order's limit price, None at market. marks: what values the account's markets that share the
     request's quote currency, when its limits look at them; seen: every market that was looked at for it;
-    midnight: the start of the day (UTC) that its gains are counted of.
+    midnight: the start of the day (UTC) that its gains are counted of. position: the signed contracts that
+    the venue shows, for requests that reduce a position in contracts.
     """
 
     instrument: Instrument
@@ -36,6 +37,7 @@ class Terms:
     marks: Mapping[Market, Mark] = field(default_factory=dict)
     seen: frozenset[Market] = frozenset()
     midnight: datetime | None = None
+    position: Decimal | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,13 @@ class Quotes:
             slippage=account.slippage if request.price is None else _ZERO,
             free=_free(trading) if needs_balances(request, instrument) else None,
         )
-        terms = Terms(instrument, None if request.price is None else price, means)
+        reduces_contracts = request.reduce_only and instrument.is_contract
+        terms = Terms(
+            instrument,
+            None if request.price is None else price,
+            means,
+            position=_position(trading, request.symbol) if reduces_contracts else None,
+        )
         return terms if ticker is None or not weighs else self._with_marks(terms, request, ticker)
 
     def _with_marks(self, terms: Terms, request: TradeRequest, ticker: Ticker) -> Terms | Denied:
@@ -137,6 +145,10 @@ def _price(request: TradeRequest, instrument: Instrument, ticker: Ticker | None)
         side = "ask" if request.side == "buy" else "bid"
         return Denied(f"{request.symbol} has no {side} side at {request.exchange} now")
     return best
+
+
+def _position(trading: Trading, symbol: str) -> Decimal:
+    return sum((each.amount for each in trading.positions() if each.symbol == symbol), _ZERO)
 
 
 def _free(trading: Trading) -> dict[str, Decimal]:

@@ -72,6 +72,12 @@ class Orders(Protocol):
         """The open position of this Mission's chain with its volume-weighted entry; None when flat."""
         ...
 
+    def closable(
+        self, account: str, mode: Mode, mission_id: int, exchange: str, symbol: str
+    ) -> Position | None:
+        """The same, but in a contract market what the venue shows of the account, whoever opened it."""
+        ...
+
 
 class Memory(Protocol):
     """Members of a `sequence` that passed in this Missionary."""

@@ -1,7 +1,8 @@
 """Templates that leave a position: when a loss or gain is reached, or whatever it is by now.
 
-Position and entry price are those of this Mission's chain, in the same account, symbol and mode. Once the
-order is sent it is followed to its end, even if the price has come back meanwhile.
+Position and entry price are those of this Mission's chain, in the same account, symbol and mode; `close_all`
+closes in a contract market what the venue shows of the account. Once the order is sent it is followed to its
+end, even if the price has come back meanwhile.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from missiondesk.templates.compare import number_format
 from missiondesk.templates.condition import SettableCondition
 from missiondesk.templates.context import Context
 from missiondesk.templates.registry import template
-from missiondesk.templates.trade import Amount, CloseParams, because, venue_of, work
+from missiondesk.templates.trade import Amount, CloseParams, because, close, venue_of, work
+from models.account import Mode
 from models.market import Side
 from models.order import Position
 from models.result import Verdict
@@ -46,11 +48,11 @@ def close_all(context: Context, params: CloseParams) -> Verdict:
     """Closes the position in this market, be it long or short; passes when there is none."""
     order = context.orders.started(context.key)
     if order is not None:
-        return work(context, params, order.side, price=params.price, reduce_only=True)
-    position = _position(context, params)
+        return close(context, params, order.side)
+    position = context.orders.closable(*_place(context, params))
     if position is None:
         return Verdict(True, "FLAT", "no position in {symbol} to close", {"symbol": params.symbol})
-    return work(context, params, _closing_side(position), price=params.price, reduce_only=True)
+    return close(context, params, _closing_side(position))
 
 
 def _exit(context: Context, params: ExitParams, rule: str, word: str, sign: int) -> Verdict:
@@ -72,11 +74,12 @@ def _exit(context: Context, params: ExitParams, rule: str, word: str, sign: int)
 
 
 def _position(context: Context, params: CloseParams) -> Position | None:
-    exchange = venue_of(context, params)
-    position = context.orders.position(
-        context.account, context.mode, context.mission_id, exchange, params.symbol
-    )
+    position = context.orders.position(*_place(context, params))
     return position if position is not None and position.amount else None
+
+
+def _place(context: Context, params: CloseParams) -> tuple[str, Mode, int, str, str]:
+    return context.account, context.mode, context.mission_id, venue_of(context, params), params.symbol
 
 
 def _closing_side(position: Position) -> Side:

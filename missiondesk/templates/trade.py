@@ -73,6 +73,7 @@ def work(
     *,
     price: Decimal | None = None,
     reduce_only: bool = False,
+    whole_position: bool = False,
     leverage: Decimal | None = None,
 ) -> Verdict:
     """Send or follow the order of this place; passed when it is filled."""
@@ -90,6 +91,7 @@ def work(
         price=price,
         timeout_seconds=params.timeout_seconds,
         reduce_only=reduce_only,
+        whole_position=whole_position,
         leverage=leverage,
     )
     progress = context.orders.work(request, context.now)
@@ -104,6 +106,11 @@ def venue_of(context: Context, params: MarketParams) -> str:
             f"expected {context.exchange} or no exchange, got {params.exchange}"
         )
     return context.exchange
+
+
+def close(context: Context, params: CloseParams, side: Side) -> Verdict:
+    """Reduce the account's position on a contract market, what this chain of Missions holds on any other."""
+    return work(context, params, side, price=params.price, reduce_only=True, whole_position=True)
 
 
 def because(reasons: Sequence[Verdict], traded: Verdict) -> Verdict:
@@ -153,10 +160,10 @@ def short(context: Context, params: LeveragedParams) -> Verdict:
 @template("close_long", kind="trade")
 def close_long(context: Context, params: CloseParams) -> Verdict:
     """Sells of a long position, by default all of it; never more than there is."""
-    return work(context, params, "sell", price=params.price, reduce_only=True)
+    return close(context, params, "sell")
 
 
 @template("close_short", kind="trade")
 def close_short(context: Context, params: CloseParams) -> Verdict:
     """Buys back of a short position, by default all of it; never more than there is."""
-    return work(context, params, "buy", price=params.price, reduce_only=True)
+    return close(context, params, "buy")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from missiondesk.orders.notional import notional
+from missiondesk.exchanges.contracts import Contract
 from missiondesk.orders.sizing import Denied, Means, size
 from models.market import Instrument, Side
 from models.order import AmountUnit
@@ -117,11 +117,11 @@ def test_fees_and_slippage_fit_inside(unit: AmountUnit, amount: str, side: Side,
         (PERPETUAL, "contracts", "3.7", "3"),
         (PERPETUAL, "base", "3.7", "3"),
         (PERPETUAL, "quote", "1000", "9"),
-        (PERPETUAL, "percent", "50", "49"),  # 2000 USD of margin, five times
+        (PERPETUAL, "percent", "50", "49"),  # half of 2000 USD, likewise
         (INVERSE, "contracts", "3", "3"),
         (INVERSE, "base", "5", "5"),  # 5 BTC at 100 are 500 USD: five contracts of 100
         (INVERSE, "quote", "1000", "9"),
-        (INVERSE, "percent", "100", "99"),  # 20 BTC of margin at 100, five times
+        (INVERSE, "percent", "100", "98"),  # 20 BTC at 100, each dollar needs 0.2 and the fee of 0.0026
     ],
 )
 def test_contracts_are_sized_by_their_face_value(
@@ -134,18 +134,39 @@ def test_contracts_are_sized_by_their_face_value(
     assert size(request, instrument, replace(MEANS, free=free)) == Decimal(expected)
 
 
-@given(positive(10_000), st.sampled_from([PERPETUAL, INVERSE]), st.integers(1, 20))
-def test_a_share_of_the_margin_never_asks_for_more_than_the_margin_carries(
-    margin: Decimal, instrument: Instrument, leverage: int
+@given(
+    positive(10_000),
+    st.sampled_from([PERPETUAL, INVERSE]),
+    st.integers(1, 100),
+    st.sampled_from(["buy", "sell"]),
+    fractions,
+)
+def test_a_share_of_the_margin_never_needs_more_than_there_is(
+    margin: Decimal, instrument: Instrument, leverage: int, side: Side, slippage: Decimal
 ) -> None:
     request = replace(
-        REQUEST, symbol=instrument.symbol, unit="percent", amount=Decimal(100), leverage=Decimal(leverage)
+        REQUEST,
+        symbol=instrument.symbol,
+        side=side,
+        unit="percent",
+        amount=Decimal(100),
+        leverage=Decimal(leverage),
     )
     assert instrument.settle is not None
-    sized = size(request, instrument, replace(MEANS, free={instrument.settle: margin}))
-    if not isinstance(sized, Denied):
-        carried = margin * leverage * (MEANS.price if instrument.inverse else 1)
-        assert notional(instrument, sized, MEANS.price) * (1 + instrument.taker) <= carried
+    means = replace(MEANS, free={instrument.settle: margin}, slippage=slippage)
+    sized = size(request, instrument, means)
+    if isinstance(sized, Denied):
+        return
+    contract = Contract(instrument.contract_size, instrument.inverse)
+    for price in (MEANS.price * (1 - slippage), MEANS.price * (1 + slippage)):
+        needed = contract.worth(sized, price) * (1 / Decimal(leverage) + instrument.taker)
+        assert needed <= margin * (1 + Decimal("1e-20"))
+
+
+def test_without_free_margin_a_share_of_it_is_denied() -> None:
+    request = replace(REQUEST, symbol=INVERSE.symbol, unit="percent", amount=Decimal(50))
+    denied = size(request, INVERSE, replace(MEANS, free={"USD": Decimal(1000)}))
+    assert denied == Denied("expected free BTC as margin to buy BTC/USD:BTC, got none")
 
 
 Reducing = Literal["percent", "base"]

@@ -45,8 +45,8 @@ PLAIN: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("limit_sell", {**TENTH, "price": 101}, {"side": "sell", "price": Decimal(101)}),
     ("long", {**TENTH, "leverage": 3}, {"side": "buy", "leverage": Decimal(3)}),
     ("short", TENTH, {"side": "sell", "leverage": Decimal(1)}),
-    ("close_long", TENTH, {"side": "sell", "reduce_only": True}),
-    ("close_short", TENTH, {"side": "buy", "reduce_only": True}),
+    ("close_long", TENTH, {"side": "sell", "reduce_only": True, "whole_position": True}),
+    ("close_short", TENTH, {"side": "buy", "reduce_only": True, "whole_position": True}),
 ]
 
 
