@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import State
 from prefect.exceptions import ObjectAlreadyExists
-from prefect.states import Completed, Failed, Running
+from prefect.states import Cancelled, Completed, Crashed, Failed, Running
 from sqlalchemy import Engine, text
 
 from console.api.app import create_app
@@ -156,6 +156,14 @@ def test_signals_are_filtered_and_paged_newest_first(api: httpx.Client, engine: 
     assert missing.status_code == 404 and str(newest) in missing.json()["existing"]
 
 
+@pytest.mark.parametrize("path", ["market-data", "market-regime", "trading-signals"])
+def test_a_slash_at_the_end_changes_nothing(api: httpx.Client, engine: Engine, path: str) -> None:
+    add_signal(engine, add_series(engine, "BTC/USD", "1h"), 11)
+    plain = api.get(f"/api/{path}")
+    assert plain.status_code == 200 and plain.json()
+    assert api.get(f"/api/{path}/", follow_redirects=True).json() == plain.json()
+
+
 @pytest.fixture
 def desk_api(
     engine: Engine, database_url: str, prefect_api: str, monkeypatch: pytest.MonkeyPatch
@@ -246,12 +254,49 @@ def test_a_failed_update_says_why(desk_api: httpx.Client) -> None:
 
 
 @pytest.mark.prefect
+def test_an_update_that_stopped_at_a_step_shows_what_each_step_came_to(
+    desk_api: httpx.Client, engine: Engine
+) -> None:
+    task_id = desk_api.post("/api/manual-update/", params={"task": "all"}).json()["task_id"]
+    begin_step(engine, task_id, "ohlc", HOUR)
+    end_step(engine, task_id, "ohlc", report={"inserted": 4})
+    begin_step(engine, task_id, "indicators", HOUR)
+    end_step(engine, task_id, "indicators", error="no memory")
+    said = "indicators failed: no memory; not run: ema_channel, market_regime, signals"
+    set_state(task_id, Failed(message=said))
+    assert status(desk_api, task_id) == {
+        "task_id": task_id,
+        "status": "FAILURE",
+        "ready": True,
+        "successful": False,
+        "result": {"ohlc": {"inserted": 4}, "indicators": {"error": "no memory"}},
+        "error": said,
+    }
+
+
+@pytest.mark.prefect
+@pytest.mark.parametrize("ending", [Crashed, Cancelled])
+def test_an_update_whose_process_died_has_failed(
+    desk_api: httpx.Client, engine: Engine, ending: Callable[..., State[Any]]
+) -> None:
+    task_id = desk_api.post("/api/manual-update/", params={"task": "ohlc"}).json()["task_id"]
+    begin_step(engine, task_id, "ohlc", HOUR)
+    set_state(task_id, ending(message="It did not end by itself: killed by signal 9"))
+    found = status(desk_api, task_id)
+    assert (found["status"], found["ready"], found["successful"]) == ("FAILURE", True, False)
+    assert found["error"] == "It did not end by itself: killed by signal 9"
+    assert found["result"] == {"ohlc": {"error": "it was cut off"}}
+
+
+@pytest.mark.prefect
 def test_an_unknown_update_is_no_update(desk_api: httpx.Client) -> None:
-    answer = desk_api.post("/api/manual-update/", params={"task": "everything"})
-    assert answer.status_code == 400
-    assert answer.json()["status"] == "error"
-    assert answer.json()["valid_tasks"] == ["all", "ohlc", "indicators", "ema", "regime", "signals"]
-    assert desk_api.get("/api/manual-update/").status_code == 400
+    for unknown in ("everything", "", "ALL", "ü", "ohlc,ema", "x" * 5000):
+        answer = desk_api.post("/api/manual-update/", params={"task": unknown})
+        assert answer.status_code == 400, unknown
+        assert answer.json()["status"] == "error"
+        assert answer.json()["valid_tasks"] == ["all", "ohlc", "indicators", "ema", "regime", "signals"]
+    for missing in ({}, {"task_id": ""}):
+        assert desk_api.get("/api/manual-update/", params=missing).status_code == 400
     for unknown in (str(uuid4()), "7", "ü"):
         assert desk_api.get("/api/manual-update/", params={"task_id": unknown}).status_code == 404
 
