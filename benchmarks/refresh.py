@@ -1,4 +1,4 @@
-"""The whole refresh of market data but for the fetching: 500 symbols × 720 new candles, then one more each.
+"""The whole refresh of market data but for the fetching: 500 symbols × 720 new candles, then hour by hour.
 
 Against bare TA-Lib on the same arrays, one bare COPY of the same rows, and rows written one by one through
 the ORM, all in one run on one server.
@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import resource
 import shutil
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,17 +22,19 @@ from typing import Any
 
 import numpy as np
 import talib
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, Table, select, text
 from sqlalchemy.orm import Session, registry
 
 from benchmarks.figures import Figure, record
 from missiondesk.market.candles import Candles
-from missiondesk.market.ema_channel import continue_channel
-from missiondesk.market.panel import SeriesState
+from missiondesk.market.ema_channel import CHANNEL
+from missiondesk.market.panel import NewCandles
 from missiondesk.market.regime import regimes
-from missiondesk.market.signal_series import CandleRows, signal_series
-from missiondesk.market.stored_indicators import continue_indicators
-from missiondesk.refresh.calculation import calculate
+from missiondesk.market.signal_series import CandleRows, explained, signal_series
+from missiondesk.market.signal_settings import SignalSettings
+from missiondesk.market.situation_series import Spans
+from missiondesk.market.stored_indicators import INDICATORS
+from missiondesk.refresh.calculation import Calculated, calculate
 from missiondesk.refresh.settings import RefreshSettings
 from missiondesk.refresh.steps import STEPS
 from missiondesk.store.administration import drop_database
@@ -44,51 +47,69 @@ from models.market_tables import candle, ema_channel, indicator, market_regime, 
 
 SYMBOLS = 500
 CANDLES = 720
-ROUNDS = 10
+HOURS = 9
+"""Increments of which the median counts."""
+HISTORY_SYMBOLS = 100
+LONG_HISTORY = 5_000
+ROUNDS = 15
 HOUR = 3_600_000
 FIRST = 1_600_000_000_000 // HOUR * HOUR
 TABLES = (candle, indicator, ema_channel, market_regime, trading_signal)
-ROWS_ONE_BY_ONE = 300
+ROWS_ONE_BY_ONE = 200
 """Of each table, of which the time for all is reckoned."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Seconds, megabytes at the peak, and rows."""
+class Increment:
+    """One new candle of every symbol: the median of the seconds, and the rows of the last hour."""
+
+    seconds: float
+    rows: Calculated
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """The first refresh: seconds, megabytes at the peak, rows. Then increments; two with other histories."""
 
     whole: float
-    increment: float
-    increment_rows: int
     peak: float
     rows: int
+    increment: Increment
+    short: float
+    long: float
 
 
 def measure() -> dict[str, Figure]:
     """Takes about three minutes; nothing of it remains."""
-    candles = [each[:-1] for each in walks()]
-    bare, computing = fastest(lambda: bare_talib(candles)), fastest(lambda: compute(candles))
-    alike = fastest(lambda: compute_alike(candles))
+    candles = walks(SYMBOLS, CANDLES)
+    bare, alike, all_of_it = fastest(
+        lambda: bare_talib(candles), lambda: compute_alike(candles), lambda: compute(candles)
+    )
+    texts = seconds(lambda: sum(1 for _ in explained(compute(candles))))
     with server() as postgres:
         url = postgres.url("refresh")
         refreshed = in_process_of_its_own(refresh, url)
         engine = connect(url)
         copied = bare_copy(engine)
-        one_row = row_by_row(engine)
+        created, changed = row_by_row(engine)
         engine.dispose()
-    cores = os.cpu_count()
-    size = f"{SYMBOLS} symbols × {CANDLES} candles, {refreshed.rows} rows, {cores} cores"
+    size = f"{SYMBOLS} symbols × {CANDLES} candles, {refreshed.rows} rows, {os.cpu_count()} cores"
+    increment, rows = refreshed.increment.seconds, refreshed.increment.rows
     return {
         "refresh_vs_bare_talib": Figure(
+            all_of_it / bare,
+            "times",
+            "TA-Lib's functions for the indicators, ATR and EMA channel alone: 11 calls a symbol",
+            f"{all_of_it:.3f} s for everything computed (indicators, EMA channel, in-channel shares, volume "
+            f"ratios, regimes, what signals look back at, scores, prices, states) against {bare:.3f} s, "
+            "processor time; the words that explain scores are made while they are written, and counted in "
+            f"refresh_vs_bare_copy (about {texts:.1f} s); {size}",
+        ),
+        "refresh_indicators_vs_bare_talib": Figure(
             alike / bare,
             "times",
-            "TA-Lib's functions for the same values",
-            f"{alike:.3f} s for indicators, channel and states against {bare:.3f} s, processor time, {size}",
-        ),
-        "refresh_with_decisions_vs_bare_talib": Figure(
-            computing / bare,
-            "times",
-            "TA-Lib's functions for the indicators alone",
-            f"{computing:.3f} s with regimes and scores, which TA-Lib has not, against {bare:.3f} s, {size}",
+            "TA-Lib's functions for the same values: 11 calls a symbol",
+            f"{alike:.3f} s for indicators, EMA channel and their states against {bare:.3f} s, {size}",
         ),
         "refresh_vs_bare_copy": Figure(
             refreshed.whole / (bare + copied),
@@ -97,18 +118,26 @@ def measure() -> dict[str, Figure]:
             f"{refreshed.whole:.1f} s against {bare:.3f} s + {copied:.1f} s, {size}",
         ),
         "refresh_vs_row_by_row": Figure(
-            one_row * refreshed.rows / refreshed.whole,
+            created * refreshed.rows / refreshed.whole,
             "times",
             "update_or_create of each row through the ORM, its calculation not counted",
-            f"{refreshed.whole:.1f} s against {one_row * 1000:.2f} ms a row, reckoned from {ROWS_ONE_BY_ONE} "
+            f"{refreshed.whole:.1f} s against {created * 1000:.2f} ms a row, reckoned from {ROWS_ONE_BY_ONE} "
             f"rows of each table, {size}",
         ),
         "refresh_increment_vs_row_by_row": Figure(
-            one_row * refreshed.increment_rows / refreshed.increment,
+            (created * rows.inserted + changed * rows.updated) / increment,
             "times",
-            "update_or_create of each row through the ORM, its calculation not counted",
-            f"{refreshed.increment:.3f} s for one new candle of each of {SYMBOLS} symbols, "
-            f"{refreshed.increment_rows} rows",
+            "update_or_create of each row through the ORM, its reading and calculation not counted",
+            f"{increment:.3f} s (median of {HOURS} hours) for one new candle of each of {SYMBOLS} symbols, "
+            f"from memory to committed rows: {rows.inserted} new ones at {created * 1000:.2f} ms, "
+            f"{rows.updated} signals closed at {changed * 1000:.2f} ms",
+        ),
+        "refresh_increment_history_ratio": Figure(
+            refreshed.long / refreshed.short,
+            "times",
+            f"the same increment behind {CANDLES} candles of each symbol",
+            f"{refreshed.long:.3f} s for one new candle of each of {HISTORY_SYMBOLS} symbols behind "
+            f"{LONG_HISTORY} candles of each, against {refreshed.short:.3f} s, in turns",
         ),
         "refresh_peak_mb": Figure(
             refreshed.peak, "MB", "aim: 500", f"resident memory of the refreshing process, {size}"
@@ -116,17 +145,17 @@ def measure() -> dict[str, Figure]:
     }
 
 
-def walks() -> list[Candles]:
-    """A random walk for each symbol, one candle longer than the first refresh."""
+def walks(symbols: int, candles: int) -> list[Candles]:
+    """A random walk for each symbol."""
     chance = np.random.default_rng(0)
     found = []
-    for number in range(SYMBOLS):
-        close = np.exp(np.cumsum(chance.normal(0, 0.01, CANDLES + 1))) * 100
+    for number in range(symbols):
+        close = np.exp(np.cumsum(chance.normal(0, 0.01, candles))) * 100
         opening = np.concatenate([close[:1], close[:-1]])
-        high = np.maximum(opening, close) * (1 + np.abs(chance.normal(0, 0.003, CANDLES + 1)))
-        low = np.minimum(opening, close) * (1 - np.abs(chance.normal(0, 0.003, CANDLES + 1)))
-        volume = np.round(chance.exponential(10, CANDLES + 1), 8)
-        times = FIRST + np.arange(CANDLES + 1) * HOUR
+        high = np.maximum(opening, close) * (1 + np.abs(chance.normal(0, 0.003, candles)))
+        low = np.minimum(opening, close) * (1 - np.abs(chance.normal(0, 0.003, candles)))
+        volume = np.round(chance.exponential(10, candles), 8)
+        times = FIRST + np.arange(candles) * HOUR
         found.append(Candles(times, opening, high, low, close, volume, "1h", f"C{number}/USD"))
     return found
 
@@ -147,69 +176,98 @@ def bare_talib(candles: list[Candles]) -> None:
         talib.EMA(low, 33)
 
 
-def compute_alike(new: list[Candles]) -> None:
+def compute_alike(candles: list[Candles]) -> None:
     """What TA-Lib has functions for, on arrays in memory, and the states after it."""
-    nothing = [SeriesState()] * len(new)
-    continue_indicators(nothing, new)
-    continue_channel(nothing, new)
+    new = NewCandles.of(candles)
+    for calculation in (INDICATORS, CHANNEL):
+        calculation.continued(np.tile(calculation.beginning, (len(candles), 1)), new)
 
 
-def compute(new: list[Candles]) -> None:
-    """All that the four calculating steps compute, on arrays in memory."""
-    nothing = [SeriesState()] * len(new)
-    indicators, channels = continue_indicators(nothing, new), continue_channel(nothing, new)
-
-    def column(of: list[Any], name: str) -> Any:
-        return np.concatenate([each.values[name] for each in of])
-
-    adx, inside = column(indicators, "adx_14"), column(channels, "in_channel_percent")
-    rows = np.flatnonzero(~np.isnan(adx) & ~np.isnan(inside))
-    signal_series(
-        CandleRows(
-            closes=np.concatenate([each.close for each in new]),
-            volumes=np.concatenate([each.volume for each in new]),
-            firsts=np.repeat(np.arange(len(new)) * CANDLES, CANDLES),
-            rows=rows,
-            regimes=regimes(adx[rows], inside[rows]),
-            **{name: column(channels, name)[rows] for name in ("upper", "lower", "volume_ratio")},
-            **{name: column(indicators, name)[rows] for name in ("macd", "macd_signal")},
-            rsi=column(indicators, "rsi_14")[rows],
-        )
+def compute(candles: list[Candles]) -> CandleRows:
+    """All that the four calculating steps compute, on arrays in memory, for every candle."""
+    new, rules = NewCandles.of(candles), SignalSettings()
+    indicators, _ = INDICATORS.continued(np.tile(INDICATORS.beginning, (len(candles), 1)), new)
+    channels, _ = CHANNEL.continued(np.tile(CHANNEL.beginning, (len(candles), 1)), new)
+    spans, nothing = Spans(rules), NewCandles.of([each[:0] for each in candles])
+    situations, _ = spans.continued(np.tile(spans.beginning, (len(candles), 1)), new, nothing)
+    given = CandleRows(
+        regimes=regimes(indicators["adx_14"], channels["in_channel_percent"]),
+        rsi=indicators["rsi_14"],
+        **{name: indicators[name] for name in ("macd", "macd_signal")},
+        **{name: channels[name] for name in ("upper", "lower", "volume_ratio")},
+        at=situations.places,
+        situations=situations,
     )
+    signal_series(given, rules)
+    return given
 
 
-def refresh(url: str) -> Measured:
-    """Both refreshes, from candles in memory to committed rows."""
-    candles, settings, engine = walks(), RefreshSettings(), connect(url)
-    series = keep_series(engine, "bench", [each.symbol for each in candles], ["1h"])
-    whole = seconds(lambda: write_and_calculate(engine, series, [each[:-1] for each in candles], settings))
+def refresh(url: str) -> Refreshed:
+    """From candles in memory to committed rows."""
+    engine = connect(url)
+    bench = Bench(engine, "bench", walks(SYMBOLS, CANDLES + HOURS))
+    whole = bench.add(0, CANDLES)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     rows = count(engine)
+    settle(engine)
+    taken = [bench.add(hour, hour + 1) for hour in range(CANDLES, CANDLES + HOURS)]
+    short = Bench(engine, "short", walks(HISTORY_SYMBOLS, CANDLES + HOURS))
+    long = Bench(engine, "long", walks(HISTORY_SYMBOLS, LONG_HISTORY + HOURS))
+    histories = ((short, CANDLES), (long, LONG_HISTORY))
+    for each, history in histories:
+        each.add(0, history)
+    settle(engine)
+    in_turns = [
+        (
+            short.add(CANDLES + hour, CANDLES + hour + 1),
+            long.add(LONG_HISTORY + hour, LONG_HISTORY + hour + 1),
+        )
+        for hour in range(HOURS)
+    ]
+    after_short, after_long = (statistics.median(column) for column in zip(*in_turns, strict=True))
+    increment = Increment(statistics.median(taken), bench.last)
+    return Refreshed(whole, peak, rows, increment, after_short, after_long)
+
+
+class Bench:
+    """Some symbols, and the rows of their last refresh."""
+
+    def __init__(self, engine: Engine, exchange: str, candles: list[Candles]) -> None:
+        self._engine, self._candles, self._settings = engine, candles, RefreshSettings()
+        self._series = keep_series(engine, exchange, [each.symbol for each in candles], ["1h"])
+        self.last = Calculated()
+
+    def add(self, start: int, stop: int) -> float:
+        """Seconds from these candles of every symbol in memory to committed rows of all that follows."""
+        given: list[tuple[Series, Candles]] = [
+            (series, candles[start:stop]) for series, candles in zip(self._series, self._candles, strict=True)
+        ]
+        began = time.perf_counter()
+        with transaction(self._engine) as connection:
+            written = write_candles(connection, given)
+        self.last = Calculated(inserted=sum(each.inserted for each in written.values()))
+        for step in STEPS[1:]:
+            self.last = self.last.and_also(calculate(self._engine, step, self._series, self._settings))
+        return time.perf_counter() - began
+
+
+def settle(engine: Engine) -> None:
+    """What PostgreSQL would do by itself some time after so many new rows."""
     with engine.connect() as connection:
-        connection.execute(text("ANALYZE"))
-    increment = seconds(
-        lambda: write_and_calculate(engine, series, [each[-1:] for each in candles], settings)
-    )
-    return Measured(whole, increment, count(engine) - rows, peak, rows)
-
-
-def write_and_calculate(
-    engine: Engine, series: list[Series], candles: list[Candles], settings: RefreshSettings
-) -> None:
-    with transaction(engine) as connection:
-        write_candles(connection, list(zip(series, candles, strict=True)))
-    for step in STEPS[1:]:
-        calculate(engine, step, series, settings)
+        connection.execute(text("VACUUM ANALYZE"))
+        connection.execute(text("CHECKPOINT"))
 
 
 def bare_copy(engine: Engine) -> float:
     """Seconds to COPY the bytes of all rows into empty tables with the same indexes."""
     total = 0.0
+    first = f"series_id <= {SYMBOLS} AND open_time < to_timestamp({_END / 1000})"
     for table in TABLES:
         with transaction(engine) as connection:
             cursor = connection.connection.cursor()
             rows = io.BytesIO()
-            cursor.copy_expert(f"COPY {table.name} TO STDOUT (FORMAT binary)", rows, 1 << 20)
+            query = f"SELECT * FROM {table.name} WHERE {first}"  # noqa: S608
+            cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT binary)", rows, 1 << 20)
             cursor.execute(f"CREATE TABLE bare (LIKE {table.name} INCLUDING ALL)")
         rows.seek(0)
 
@@ -225,28 +283,46 @@ def bare_copy(engine: Engine) -> float:
     return total
 
 
-def row_by_row(engine: Engine) -> float:
-    """Seconds a row for `update_or_create`: look for it, change or add it, commit."""
-    total = 0.0
+_END = FIRST + CANDLES * HOUR
+
+
+def row_by_row(engine: Engine) -> tuple[float, float]:
+    """Seconds a row for `update_or_create`, look for it, change or add it, commit: new ones, closed signals.
+
+    Rows of the newest hour, in the tables that have all before.
+    """
+    created = 0.0
+    newest = (
+        f"series_id <= {ROWS_ONE_BY_ONE} AND open_time = to_timestamp({(_END + (HOURS - 1) * HOUR) / 1000})"
+    )
     for table in TABLES:
-        mapped: Any = type("Mapped", (), {})
-        registry(metadata=table.metadata).map_imperatively(mapped, table)
+        rows = _rows(engine, table, newest)
         with engine.connect() as connection:
-            rows = [dict(row._mapping) for row in connection.execute(select(table).limit(ROWS_ONE_BY_ONE))]
-            connection.execute(
-                text(
-                    f"DELETE FROM {table.name} WHERE (series_id, open_time) IN"  # noqa: S608
-                    f" (SELECT series_id, open_time FROM {table.name} LIMIT {ROWS_ONE_BY_ONE // 2})"
-                )
-            )
-        key = [name for name in ("series_id", "open_time", "strategy") if name in table.c]
-        total += seconds(lambda: update_or_create(engine, mapped, key, rows))  # noqa: B023
-    return total / (len(TABLES) * ROWS_ONE_BY_ONE)
+            connection.execute(text(f"DELETE FROM {table.name} WHERE {newest}"))  # noqa: S608
+        created += update_or_create(engine, table, rows) / len(rows) / len(TABLES)
+    closed = _rows(engine, trading_signal, f"status = 'closed' LIMIT {ROWS_ONE_BY_ONE}")
+    with engine.connect() as connection:
+        connection.execute(
+            text("UPDATE trading_signal SET status = 'active', exit_price = NULL WHERE id = ANY (:ids)"),
+            {"ids": [row["id"] for row in closed]},
+        )
+    return created, update_or_create(engine, trading_signal, closed) / len(closed)
 
 
-def update_or_create(engine: Engine, mapped: Any, key: list[str], rows: list[dict[str, Any]]) -> None:
+def _rows(engine: Engine, table: Table, where: str) -> list[dict[str, Any]]:
+    with engine.connect() as connection:
+        return [dict(row._mapping) for row in connection.execute(select(table).where(text(where)))]
+
+
+def update_or_create(engine: Engine, table: Table, rows: list[dict[str, Any]]) -> float:
+    """Seconds for all."""
+    mapped: Any = type("Mapped", (), {})
+    registry(metadata=table.metadata).map_imperatively(mapped, table)
+    key = [name for name in ("series_id", "open_time", "strategy") if name in table.c]
+    atomic = engine.execution_options(isolation_level="READ COMMITTED")
+    began = time.perf_counter()
     for row in rows:
-        with Session(engine.execution_options(isolation_level="READ COMMITTED")) as session:
+        with Session(atomic) as session:
             found = session.query(mapped).filter_by(**{name: row[name] for name in key}).one_or_none()
             if found is None:
                 found = mapped()
@@ -254,6 +330,7 @@ def update_or_create(engine: Engine, mapped: Any, key: list[str], rows: list[dic
             for name, value in row.items():
                 setattr(found, name, value)
             session.commit()
+    return time.perf_counter() - began
 
 
 def count(engine: Engine) -> int:
@@ -261,15 +338,16 @@ def count(engine: Engine) -> int:
         return sum(connection.scalar(text(f"SELECT count(*) FROM {table.name}")) or 0 for table in TABLES)  # noqa: S608
 
 
-def fastest(work: Callable[[], object]) -> float:
-    """Seconds of processor time of the fastest of some rounds: neighbours on the machine count less."""
+def fastest(*works: Callable[[], object]) -> list[float]:
+    """Seconds of processor time of the fastest of some rounds of each, in turns: neighbours count less."""
 
-    def once() -> float:
+    def once(work: Callable[[], object]) -> float:
         began = time.process_time()
         work()
         return time.process_time() - began
 
-    return min(once() for _ in range(ROUNDS))
+    rounds = [[once(work) for work in works] for _ in range(ROUNDS)]
+    return [min(column) for column in zip(*rounds, strict=True)]
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -278,7 +356,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def in_process_of_its_own(work: Callable[[str], Measured], url: str) -> Measured:
+def in_process_of_its_own(work: Callable[[str], Refreshed], url: str) -> Refreshed:
     """Its memory is measured from a fresh start."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(work, (url,))

@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSON, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from models.tables import metadata
 
@@ -147,15 +147,15 @@ trading_signal = Table(
     CheckConstraint("action <> 'hold' OR pnl_percent IS NULL", name="hold_has_no_pnl"),
 )
 
-# How far a step has come in a series, and what it has to remember to go on from there.
-# JSON, not JSONB: it keeps floats as they were written.
+# How far a step has come in a series by which rules, and the numbers it needs to go on from there.
 series_state = Table(
     "series_state",
     metadata,
     _of_series(),
     Column("step", Text, primary_key=True),
     Column("last_open_time", DateTime(timezone=True), nullable=False),
-    Column("state", JSON, nullable=False),
+    Column("rules", Text, nullable=False),
+    Column("numbers", ARRAY(Double), nullable=False),
 )
 
 # One row per step of a refresh: later steps of the hour wait for it, and the API reads its report.

@@ -122,8 +122,8 @@ def _windowed(
 
 def _band(title: str, side: int) -> Definition:
     def of_windows(candles: Candles, length: int, parameters: Parameters) -> FloatArray:
-        deviations = side * parameters["deviations"] * window_deviations(candles.close, length)
-        return window_means(candles.close, length) + deviations
+        middle, deviation = window_deviations(candles.close, length)
+        return middle + side * parameters["deviations"] * deviation
 
     return _windowed(title, {"length": 20, "deviations": 2.0}, of_windows)
 

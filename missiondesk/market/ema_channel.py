@@ -13,7 +13,7 @@ A close on an edge of the channel is inside of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -22,7 +22,7 @@ import numpy as np
 
 from missiondesk.market.candles import Candles, FloatArray
 from missiondesk.market.indicators import indicator, value_at
-from missiondesk.market.panel import Calculation, Continuation, Panel, SeriesState
+from missiondesk.market.panel import Calculation, Panel
 from missiondesk.market.ratios import ratios
 from missiondesk.market.recursion import exponential, smooth
 from missiondesk.market.windows import window_means
@@ -71,58 +71,52 @@ def channel_at(candles: Candles) -> EmaChannel:
 
 
 def in_channel_percents(closes: FloatArray, upper: FloatArray, lower: FloatArray) -> FloatArray:
-    """closes begin 19 candles before the first of upper and lower: shapes (n + 19, …), (n, …) → (n, …)."""
+    """closes begin 19 candles before the first of upper and lower: shapes (…, n + 19), (…, n) → (…, n)."""
+    count = upper.shape[-1]
     inside = np.zeros(upper.shape, dtype=np.int8)
     above, below = np.empty(upper.shape, dtype=bool), np.empty(upper.shape, dtype=bool)
     for back in range(WINDOW):
-        close = closes[back : back + len(upper)]
+        close = closes[..., back : back + count]
         np.less_equal(lower, close, out=above)
         np.less_equal(close, upper, out=below)
         np.logical_and(above, below, out=above)
         inside += above.view(np.int8)
-    return np.where(np.isnan(upper), np.nan, inside.astype(np.float64) * 100 / WINDOW)
+    return inside.astype(np.float64) * (100 / WINDOW)
 
 
 def volume_ratios(volumes: FloatArray) -> FloatArray:
-    """volumes begin 19 candles early: shape (n + 19, …) → (n, …); NaN where the mean is 0."""
+    """volumes begin 19 candles early: shape (…, n + 19) → (…, n); NaN where the mean is 0."""
     means = window_means(volumes, WINDOW)
-    return ratios(volumes[WINDOW - 1 :], means)
+    return ratios(volumes[..., WINDOW - 1 :], means)
 
 
-def continue_channel(states: Sequence[SeriesState], candles: Sequence[Candles]) -> list[Continuation]:
-    """upper, lower, width_percent, in_channel_percent and volume_ratio for each market's new closed candles.
+def _smoothed(panel: Panel, before: FloatArray, after: FloatArray) -> dict[str, FloatArray]:
+    upper, lower = after[:, 0], after[:, 1]
+    upper[:], lower[:] = panel.down("high")[1:], panel.down("low")[1:]
+    smooth(_SMOOTHINGS, before, panel.seen, after)
+    return {"upper": upper, "lower": lower}
 
-    candles[i] follow those that states[i] has seen. Raises ValueError when they do not.
-    """
-    return _CALCULATION.continued(states, candles)
+
+def _windowed(columns: Mapping[str, FloatArray], values: Mapping[str, FloatArray]) -> None:
+    upper, lower = values["upper"], values["lower"]
+    values["width_percent"][:] = ratios((upper - lower) * 100, lower)
+    values["in_channel_percent"][:] = in_channel_percents(columns["close"], upper, lower)
+    values["volume_ratio"][:] = volume_ratios(columns["volume"])
 
 
 _SMOOTHINGS: Final = (exponential(33), exponential(33))
 
-
-def _compute(panel: Panel, before: FloatArray) -> tuple[dict[str, FloatArray], FloatArray]:
-    edges = np.stack([panel.new("high"), panel.new("low")], axis=1)
-    smoothed = smooth(_SMOOTHINGS, before, panel.seen, edges)
-    upper, lower = smoothed[:, 0], smoothed[:, 1]
-    values = {
-        "upper": upper,
-        "lower": lower,
-        "width_percent": ratios((upper - lower) * 100, lower),
-        "in_channel_percent": in_channel_percents(panel.reaching_back("close"), upper, lower),
-        "volume_ratio": volume_ratios(panel.reaching_back("volume")),
-    }
-    return values, smoothed
-
-
-_CALCULATION: Final = Calculation(
+CHANNEL: Final = Calculation(
     needed={
         "upper": UPPER.needed,
-        "lower": UPPER.needed,
+        "lower": LOWER.needed,
         "width_percent": UPPER.needed,
         "in_channel_percent": UPPER.needed,
         "volume_ratio": WINDOW,
     },
     reach={"high": 1, "low": 1, "close": WINDOW - 1, "volume": WINDOW - 1},
     smoothings=len(_SMOOTHINGS),
-    compute=_compute,
+    smoothed=_smoothed,
+    windowed=_windowed,
 )
+"""upper, lower, width_percent, in_channel_percent and volume_ratio of every candle."""

@@ -1,173 +1,196 @@
 """Many markets side by side, and what each of them has to remember between two runs.
 
-A calculation takes the states of its markets and their new candles, lays both out with time down and markets
-across, and gives each market its values and its next state. Its cost grows with the new candles, not with the
-history: a state holds the smoothed values and the few newest candles that windows still reach back to.
-Markets may bring any number of candles each, none included.
+A calculation takes the states of its markets and their new candles, and gives the values of all these candles
+and the next states. Its cost grows with the new candles, not with the history: a state holds the smoothed
+values and the few newest candles that windows still reach back to. Markets may bring any number of candles
+each, none included.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from missiondesk.market.candles import Candles, FloatArray, to_datetime
+from missiondesk.market.candles import Candles, FloatArray
 
-_IN_CACHE: Final = 16_384
-"""Values per array (128 KiB) that are worked on at a time: a few such arrays fit into a processor's cache."""
+IN_CACHE: Final = 32_768
+"""Values per array (256 KiB) that are worked on at a time: a few such arrays fit into a processor's cache."""
 
-
-@dataclass(frozen=True)
-class SeriesState:
-    """What a calculation remembers of one market in one timeframe after its newest candle.
-
-    seen: candles so far, counted from the first stored one. last_open_time: of the newest, in ms.
-    recent: column → its newest values, oldest first. smoothed: the values (or incomplete seeds) of the
-    calculation's smoothings, in their order. `SeriesState()` is the state before the first candle.
-    """
-
-    seen: int = 0
-    last_open_time: int | None = None
-    recent: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    smoothed: tuple[float, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-able object; floats survive JSON bit for bit."""
-        return {
-            "seen": self.seen,
-            "last_open_time": self.last_open_time,
-            "recent": {column: list(values) for column, values in self.recent.items()},
-            "smoothed": list(self.smoothed),
-        }
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> SeriesState:
-        recent = {column: tuple(values) for column, values in stored["recent"].items()}
-        return cls(stored["seen"], stored["last_open_time"], recent, tuple(stored["smoothed"]))
+Counts = NDArray[np.int64]
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
-class Continuation:
-    """What one market's new candles gave: values, name → shape (candles,), NaN where not reliable."""
+class NewCandles:
+    """Columns of the new candles of several markets: market after market, oldest first.
 
-    values: Mapping[str, FloatArray]
-    state: SeriesState
+    lengths: how many candles each market has, shape (markets,).
+    """
+
+    columns: Mapping[str, FloatArray]
+    lengths: Counts
+
+    @classmethod
+    def of(cls, candles: Sequence[Candles]) -> NewCandles:
+        """From candles of one market each."""
+        columns = {
+            name: np.concatenate([np.empty(0), *(getattr(each, name) for each in candles)])
+            for name in ("open", "high", "low", "close", "volume")
+        }
+        return cls(columns, np.array([len(each) for each in candles], dtype=np.int64))
+
+    @property
+    def most(self) -> int:
+        """New candles of the market that has most of them."""
+        return int(self.lengths.max(initial=0))
+
+    def behind(self, recent: Mapping[str, FloatArray], absent: float = np.nan) -> dict[str, FloatArray]:
+        """Columns with a row per market, each behind its `recent` values, shape (markets, before).
+
+        Shape (markets, before + most new candles); `absent` where a market has fewer.
+        """
+        widths = [values.shape[1] + self.most for values in recent.values()]
+        # One large piece of memory comes in large pages: cheaper than a piece for each.
+        memory = np.empty(sum(widths) * len(self.lengths))
+        laid_out, start = {}, 0
+        for (column, values), width in zip(recent.items(), widths, strict=True):
+            across = memory[start : start + width * len(values)].reshape(len(values), width)
+            start += across.size
+            across[:, : values.shape[1]] = values
+            new = across[:, values.shape[1] :]
+            if (self.lengths == self.most).all():
+                new[:] = self.columns[column].reshape(new.shape)
+            else:
+                new[:] = absent
+                new[self._present] = self.columns[column]
+            laid_out[column] = across
+        return laid_out
+
+    def flat(self, values: NDArray[Number]) -> NDArray[Number]:
+        """Market after market again, from shape (…, markets, most new candles): shape (…, candles)."""
+        if (self.lengths == self.most).all():
+            return values.reshape(*values.shape[:-2], int(self.lengths.sum()))
+        return values[..., self._present]
+
+    def newest(self, across: FloatArray, count: int) -> FloatArray:
+        """The last `count` values of each market, of what `behind` gave."""
+        first = across.shape[1] - self.most - count
+        places = (first + self.lengths)[:, np.newaxis] + np.arange(count)
+        return np.take_along_axis(across, places, axis=1)
+
+    @property
+    def _present(self) -> NDArray[np.bool_]:
+        return np.asarray(np.arange(self.most) < self.lengths[:, np.newaxis])
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """Columns of new candles, shape (rows, markets), behind the `reach` candles before them.
+    """Some new candles of all markets. seen: candles each market had before these, shape (markets,).
 
-    seen: candles each market had before these, shape (markets,). Where a market has no candle there is NaN.
+    columns: shape (markets, reach + rows), by a column's reach; start, stop: which of the rows these are.
     """
 
     columns: Mapping[str, FloatArray]
-    reach: int
-    seen: NDArray[np.int64]
+    reach: Mapping[str, int]
+    seen: Counts
+    start: int
+    stop: int
 
-    def reaching_back(self, column: str) -> FloatArray:
-        """Values of the candles before, then of the new ones, shape (reach + rows, markets)."""
-        return self.columns[column]
-
-    def new(self, column: str) -> FloatArray:
-        """Values of the new candles."""
-        return self.columns[column][self.reach :]
-
-    def before(self, column: str) -> FloatArray:
-        """Values one candle before each new one."""
-        return self.columns[column][self.reach - 1 : -1]
-
-    def part(self, start: int, stop: int) -> Panel:
-        """The new candles from `start` to `stop`, as views."""
-        columns = {name: values[start : stop + self.reach] for name, values in self.columns.items()}
-        return Panel(columns, self.reach, self.seen + start)
+    def down(self, column: str) -> FloatArray:
+        """The candle before these and then these, time down: shape (1 + candles, markets)."""
+        reach = self.reach[column]
+        return np.ascontiguousarray(self.columns[column][:, reach - 1 + self.start : reach + self.stop].T)
 
 
 @dataclass(frozen=True)
 class Calculation:
-    """What is calculated for every candle.
+    """What is calculated for every candle, in two parts.
 
     needed: name of each value → candles a market must have had for it to be reliable.
-    reach: column → candles before the newest one that are needed of it.
+    reach: column → candles before the newest one that are needed of it, at least one.
     smoothings: how many smoothed values a state holds.
-    compute: (panel, smoothed values before it, shape (smoothings, markets)) → values by name, each of shape
-    (rows, markets), and the smoothed values after every row, shape (rows, smoothings, markets).
+    smoothed: (panel, smoothed values before it, shape (smoothings, markets), where to put those after every
+    candle, shape (candles, smoothings, markets)) → values by name, each of shape (candles, markets).
+    windowed: what follows from those values and from windows of the columns, time across: it is given columns
+    of shape (markets, reach + rows), and values of shape (markets, rows) into which it puts the rest.
+
+    A state is a row of numbers: candles seen, the newest values of each column in `reach`, oldest first and
+    NaN where there were fewer, and the smoothed values (or incomplete seeds).
     """
 
     needed: Mapping[str, int]
     reach: Mapping[str, int]
     smoothings: int
-    compute: Callable[[Panel, FloatArray], tuple[Mapping[str, FloatArray], FloatArray]]
+    smoothed: Callable[[Panel, FloatArray, FloatArray], Mapping[str, FloatArray]]
+    windowed: Callable[[Mapping[str, FloatArray], Mapping[str, FloatArray]], None]
 
-    def continued(self, states: Sequence[SeriesState], candles: Sequence[Candles]) -> list[Continuation]:
-        """The values of each market's new candles, which follow those that its state has seen.
+    @property
+    def layout(self) -> str:
+        """What a state holds, in words: a state of another layout is of no use."""
+        reach = ", ".join(f"{column} {reach}" for column, reach in self.reach.items())
+        return f"seen, {reach}, smoothed {self.smoothings}"
 
-        Raises ValueError when they do not follow.
+    @property
+    def beginning(self) -> FloatArray:
+        """The state of a market before its first candle."""
+        recent = np.full(sum(self.reach.values()), np.nan)
+        return np.concatenate([[0.0], recent, np.zeros(self.smoothings)])
+
+    def continued(self, states: FloatArray, new: NewCandles) -> tuple[dict[str, FloatArray], FloatArray]:
+        """Values of the new candles, NaN where they are not reliable, and the states after them.
+
+        states: shape (markets, numbers). The values are flat like `new`.
         """
-        for state, new in zip(states, candles, strict=True):
-            _expect_later(state, new)
-        panel = _laid_out(states, candles, self.reach)
-        ends = np.array([len(new) for new in candles], dtype=np.int64)
-        rows = int(ends.max(initial=0))
-        before = [state.smoothed or (0.0,) * self.smoothings for state in states]
-        smoothed = np.array(before, dtype=np.float64).reshape(len(states), self.smoothings).T
-        last = smoothed.copy()
-        values = {name: np.empty((len(states), rows)) for name in self.needed}
-        step = max(_IN_CACHE // max(len(states), 1), 1)
+        edges = np.cumsum([1, *self.reach.values()]).tolist()
+        columns = new.behind(
+            {
+                column: states[:, start : start + reach]
+                for start, (column, reach) in zip(edges, self.reach.items(), strict=False)
+            }
+        )
+        seen = states[:, 0].astype(np.int64)
+        table = np.empty((len(self.needed), len(states), new.most))
+        values = dict(zip(self.needed, table, strict=True))
+        last = self._smooth(columns, states[:, edges[-1] :].T, seen, new.lengths, values)
+        step = max(IN_CACHE // max(new.most, 1), 1)
+        for start in range(0, len(states), step):
+            some = slice(start, start + step)
+            self.windowed(_of_markets(columns, some), _of_markets(values, some))
+        for name, needed in self.needed.items():
+            early = seen[:, np.newaxis] + np.arange(1, 1 + min(new.most, needed)) < needed
+            values[name][:, : early.shape[1]][early] = np.nan
+        recent = [new.newest(columns[column], reach) for column, reach in self.reach.items()]
+        after = np.concatenate([(seen + new.lengths)[:, np.newaxis], *recent, last.T], axis=1)
+        return dict(zip(self.needed, new.flat(table), strict=True)), after
+
+    def _smooth(
+        self,
+        columns: Mapping[str, FloatArray],
+        before: FloatArray,
+        seen: Counts,
+        lengths: Counts,
+        values: Mapping[str, FloatArray],
+    ) -> FloatArray:
+        """Put the smoothed values where they belong; those after each market's last candle are returned."""
+        rows = int(lengths.max(initial=0))
+        last, smoothed = before.copy(), before
+        step = max(IN_CACHE // max(len(seen), 1), 1)
+        work = np.empty((min(step, rows), *before.shape))
         for start in range(0, rows, step):
-            part = panel.part(start, min(start + step, rows))
-            computed, after = self.compute(part, smoothed)
-            counts = part.seen + np.arange(1, len(after) + 1)[:, np.newaxis]
-            fewest = int(counts.min())
-            for name, needed in self.needed.items():
-                found = computed[name]
-                reliable = found if fewest >= needed else np.where(counts >= needed, found, np.nan)
-                values[name][:, start : start + len(after)] = reliable.T
-            ending = np.flatnonzero((ends > start) & (ends <= start + len(after)))
-            last[:, ending] = after[ends[ending] - 1 - start, :, ending].T
-            smoothed = after[-1]
-        return [
-            Continuation(
-                {name: of_all[place, : ends[place]] for name, of_all in values.items()},
-                self._state_after(state, new, last[:, place]),
-            )
-            for place, (state, new) in enumerate(zip(states, candles, strict=True))
-        ]
-
-    def _state_after(self, state: SeriesState, new: Candles, smoothed: FloatArray) -> SeriesState:
-        if len(new) == 0:
-            return state
-        recent = {
-            column: (state.recent.get(column, ()) + tuple(getattr(new, column)[-reach:].tolist()))[-reach:]
-            for column, reach in self.reach.items()
-        }
-        return SeriesState(state.seen + len(new), int(new.open_time[-1]), recent, tuple(smoothed.tolist()))
+            stop = min(start + step, rows)
+            after = work[: stop - start]
+            panel = Panel(columns, self.reach, seen + start, start, stop)
+            for name, down in self.smoothed(panel, smoothed, after).items():
+                values[name][:, start:stop] = down.T
+            ending = np.flatnonzero((lengths > start) & (lengths <= stop))
+            last[:, ending] = after[lengths[ending] - 1 - start, :, ending].T
+            smoothed = after[-1].copy()
+        return last
 
 
-def _expect_later(state: SeriesState, new: Candles) -> None:
-    if state.last_open_time is not None and len(new) and new.open_time[0] <= state.last_open_time:
-        seen, first = to_datetime(state.last_open_time), to_datetime(new.open_time[0])
-        raise ValueError(f"{new.described}: expected candles after the one of {seen}, got one of {first}")
-
-
-def _laid_out(states: Sequence[SeriesState], candles: Sequence[Candles], reach: Mapping[str, int]) -> Panel:
-    longest = max(reach.values())
-    rows = max((len(new) for new in candles), default=0)
-    columns = {}
-    alike = all(len(new) == rows for new in candles)
-    for column in reach:
-        # Markets down while each is filled in, time down from then on.
-        across = np.full((len(candles), longest + rows), np.nan)
-        if alike and candles:
-            across[:, longest:] = np.stack([getattr(new, column) for new in candles])
-        for place, (state, new) in enumerate(zip(states, candles, strict=True)):
-            if recent := state.recent.get(column):
-                across[place, longest - len(recent) : longest] = recent
-            if not alike:
-                across[place, longest : longest + len(new)] = getattr(new, column)
-        columns[column] = np.ascontiguousarray(across.T)
-    return Panel(columns, longest, np.array([state.seen for state in states], dtype=np.int64))
+def _of_markets(of: Mapping[str, FloatArray], some: slice) -> dict[str, FloatArray]:
+    return {name: values[some] for name, values in of.items()}

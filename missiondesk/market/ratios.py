@@ -9,4 +9,9 @@ from missiondesk.market.candles import FloatArray
 
 def ratios(parts: FloatArray, wholes: FloatArray) -> FloatArray:
     """parts / wholes, NaN where the whole is not positive; all of one shape."""
-    return np.divide(parts, wholes, out=np.full_like(wholes, np.nan), where=wholes > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: FloatArray = parts / wholes
+    undefined = wholes <= 0
+    if undefined.any():
+        found[undefined] = np.nan
+    return found

@@ -51,32 +51,44 @@ def wilder(length: int, start: int = 0) -> Smoothing:
 
 def smooth(
     smoothings: Sequence[Smoothing], previous: FloatArray, seen: NDArray[np.int64], inputs: FloatArray
-) -> FloatArray:
-    """Values after each new candle, shape (candles, smoothings, markets), like `inputs`.
+) -> None:
+    """Turn `inputs`, shape (candles, smoothings, markets), into the values after each new candle, in place.
 
     previous: values after the candle before, shape (smoothings, markets); while a seed is incomplete, its sum
     so far (0 at the beginning). seen: candles each market had before these, shape (markets,).
     A NaN input is no input: it adds nothing to a seed and leaves a value as it is.
     """
-    start, length, weight = (
-        np.array([getattr(smoothing, name) for smoothing in smoothings])[:, np.newaxis]
-        for name in ("start", "length", "weight")
-    )
-    seeded = start + length
-    last_seed = int(seeded.max() - seen.min()) if len(seen) else 0
-    undefined: NDArray[np.bool_] = np.asarray(np.isnan(inputs).any(axis=(1, 2)))
-    values = np.empty_like(inputs)
+    seeds, seeding = _seeds(smoothings, previous, seen, inputs)
+    seeded = len(seeds)
+    # Without a broadcast, each step is three calls over one piece of memory.
+    weights = np.repeat([[smoothing.weight] for smoothing in smoothings], len(seen), axis=1)
+    complete = not np.isnan(inputs[seeded:].sum())
     value = previous
     for place, row in enumerate(inputs):
-        change = (row - value) * weight
-        if undefined[place]:
-            change[np.isnan(row)] = 0.0
-        if place < last_seed:
-            count = seen + place + 1
-            total = value + np.where((count > start) & ~np.isnan(row), row, 0.0)
-            mean = np.where(count == seeded, total / length, total)
-            value = np.where(count > seeded, value + change, mean)
-        else:
-            value = value + change
-        values[place] = value
-    return values
+        if place < seeded or not complete:
+            np.copyto(row, value, where=np.isnan(row))
+        row -= value
+        row *= weights
+        row += value
+        if place < seeded:
+            np.copyto(row, seeds[place], where=seeding[place])
+        value = row
+
+
+def _seeds(
+    smoothings: Sequence[Smoothing], previous: FloatArray, seen: NDArray[np.int64], inputs: FloatArray
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Sums so far and, at last, their means, for as many candles as seeds may take; and where these stand."""
+    fewest = int(seen.min()) if len(seen) else 0
+    longest = max(max(smoothing.seeded for smoothing in smoothings) - fewest, 0)
+    seeds = np.empty_like(inputs[:longest])
+    seeding = np.zeros(seeds.shape, dtype=bool)
+    counts = seen + np.arange(1, len(seeds) + 1)[:, np.newaxis]
+    for place, smoothing in enumerate(smoothings):
+        given = inputs[:longest, place]
+        added = np.where((counts > smoothing.start) & ~np.isnan(given), given, 0.0)
+        added[:1] += previous[place]
+        sums = np.cumsum(added, axis=0, out=seeds[:, place])
+        np.divide(sums, smoothing.length, out=sums, where=counts == smoothing.seeded)
+        np.less_equal(counts, smoothing.seeded, out=seeding[:, place])
+    return seeds, seeding

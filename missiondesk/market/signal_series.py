@@ -13,16 +13,20 @@ from itertools import repeat
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from missiondesk.market.candles import FloatArray
+from missiondesk.market.panel import IN_CACHE
 from missiondesk.market.regime import REGIMES, Regime
-from missiondesk.market.signal_settings import Lines, SignalSettings
+from missiondesk.market.signal_settings import Line, Lines, SignalSettings
 from missiondesk.market.signals import Action, Size, Strategy
-from missiondesk.market.situation_series import Mask, Places, divergences, gains, highest, percents
+from missiondesk.market.situation_series import Mask, Places, Situations, percents
 
 ACTIONS: Final = tuple(Action)
 STRATEGIES: Final = tuple(Strategy)
 SIZES: Final = tuple(Size)
+
+Codes = NDArray[np.int8]
 
 _BUY, _SELL, _HOLD = (ACTIONS.index(action) for action in (Action.BUY, Action.SELL, Action.HOLD))
 _TREND, _REVERSION = (
@@ -34,241 +38,172 @@ _TRENDING: Final = REGIMES.index(Regime.TRENDING)
 
 @dataclass(frozen=True, eq=False)
 class CandleRows:
-    """closes, volumes: of every candle, series after series; firsts: of each, where its series begins.
+    """Candles that want a signal, and what it follows from; NaN stands for a value that there is not.
 
-    rows: which of these candles want a signal. All else has one value for each of those: regimes are places
-    in REGIMES; upper, lower: of the EMA channel; NaN stands for a value that there is not.
+    regimes: places in REGIMES; upper, lower: of the EMA channel. at: where `situations` has each candle.
     """
 
-    closes: FloatArray
-    volumes: FloatArray
-    firsts: Places
-    rows: Places
-    regimes: Places
+    regimes: NDArray[np.integer]
     upper: FloatArray
     lower: FloatArray
     volume_ratio: FloatArray
     rsi: FloatArray
     macd: FloatArray
     macd_signal: FloatArray
+    at: Places
+    situations: Situations
+
+    def __len__(self) -> int:
+        return len(self.at)
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
-    """Points that one rule gave: to which rows, how many, and the words for it."""
-
-    rows: Places
-    points: Places
-    what: str
-    values: FloatArray | None = None
-    lines: tuple[str, ...] = ()
-    matched: Places | None = None
-
-    def told(self) -> Iterator[tuple[int, int, str]]:
-        """Row, points, and the words as a JSON text."""
-        rows, points = self.rows.tolist(), self.points.tolist()
-        if self.values is None or self.matched is None:
-            return zip(rows, points, repeat(json.dumps(self.what)), strict=False)
-        what, lines = json.dumps(self.what)[:-1], [json.dumps(line)[1:] for line in self.lines]
-        reasons = (
-            f"{what} {value:.2f} is {lines[line]}"
-            for value, line in zip(self.values.tolist(), self.matched.tolist(), strict=True)
-        )
-        return zip(rows, points, reasons, strict=True)
-
-
 class SignalRows:
     """Signals by row. actions, strategies, sizes are places in ACTIONS, STRATEGIES, SIZES; NaN: no price."""
 
-    def __init__(self, count: int) -> None:
-        self.actions = np.full(count, _HOLD)
-        self.strategies = np.full(count, _TREND)
-        self.sizes = np.full(count, _NONE)
-        self.confidence = np.zeros(count, dtype=np.int64)
-        self.entry, self.stop, self.take_profit, self.risk_percent, self.reward_percent = (
-            np.full(count, np.nan) for _ in range(5)
-        )
-        self.scored: list[Scored] = []
-        self.openings: list[tuple[Places, str, tuple[FloatArray, ...]]] = []
+    actions: Codes
+    strategies: Codes
+    sizes: Codes
+    confidence: NDArray[np.int32]
+    entry: FloatArray
+    stop: FloatArray
+    take_profit: FloatArray
+    risk_percent: FloatArray
+    reward_percent: FloatArray
+
+    @classmethod
+    def holding(cls, count: int) -> SignalRows:
+        actions, strategies, sizes = (np.full(count, code, dtype=np.int8) for code in (_HOLD, _TREND, _NONE))
+        entry, stop, take_profit, risk, reward = np.full((5, count), np.nan)
+        confidence = np.zeros(count, dtype=np.int32)
+        return cls(actions, strategies, sizes, confidence, entry, stop, take_profit, risk, reward)
 
     def __len__(self) -> int:
         return len(self.actions)
 
-    def explained(self) -> list[tuple[str, str]]:
-        """Of each row the reasons and the breakdown, as JSON texts."""
-        reasons: list[list[str]] = [[] for _ in range(len(self))]
-        breakdown: list[list[str]] = [[] for _ in range(len(self))]
-        for rows, text, numbers in self.openings:
-            shown = zip(*(values.tolist() for values in numbers), strict=True) if numbers else repeat(())
-            template = json.dumps(text)
-            for row, values in zip(rows.tolist(), shown, strict=False):
-                reasons[row].append(template.format(*values))
-        for scored in self.scored:
-            for row, points, reason in scored.told():
-                breakdown[row].append(f'{{"reason": {reason}, "points": {points}}}')
-                if scored.what != _BASE:
-                    reasons[row].append(reason)
-        return [
-            (f"[{', '.join(told)}]", f"[{', '.join(points)}]")
-            for told, points in zip(reasons, breakdown, strict=True)
-        ]
-
 
 def signal_series(given: CandleRows, settings: SignalSettings | None = None) -> SignalRows:
     """The signal of each row, by the tables of `signals`."""
-    rules = settings or SignalSettings()
-    found = SignalRows(len(given.rows))
-    close = given.closes[given.rows]
-    position = percents(close - given.lower, given.upper - given.lower)
-    trending = given.regimes == _TRENDING
-    found.strategies[~trending] = _REVERSION
-    near = rules.reversion_near_percent
-    above, below = trending & (close > given.upper), trending & (close < given.lower)
-    at_lower = ~trending & (np.abs(position) < near)
-    at_upper = ~trending & ~at_lower & (np.abs(position - 100) < near)
-    scoring = _Scoring(given, rules, found, close, position, np.flatnonzero(above | below))
-    scoring.trend_buy(np.flatnonzero(above))
-    scoring.trend_sell(np.flatnonzero(below))
-    scoring.reversion_buy(np.flatnonzero(at_lower))
-    scoring.reversion_sell(np.flatnonzero(at_upper))
-    inside, away = trending & ~above & ~below, ~trending & ~at_lower & ~at_upper
-    found.openings.append((np.flatnonzero(inside), "trending, but inside the channel", ()))
-    found.openings.append((np.flatnonzero(away), "ranging, away from both edges of the channel", ()))
+    rules, found = settings or SignalSettings(), SignalRows.holding(len(given))
+    for some in _parts(len(given)):
+        _score(given, some, rules, found, None)
     return found
 
 
-_BASE: Final = "base"
+def explained(given: CandleRows, settings: SignalSettings | None = None) -> Iterator[tuple[str, str]]:
+    """Of each row the reasons and the breakdown, as JSON texts."""
+    rules, found = settings or SignalSettings(), SignalRows.holding(len(given))
+    for some in _parts(len(given)):
+        told = _Told(some)
+        _score(given, some, rules, found, told)
+        yield from told.texts()
 
 
-class _Scoring:
-    """Scores one kind of signal after the other into `found`; each method takes the rows it is for."""
+def _parts(count: int) -> Iterator[slice]:
+    return (slice(start, min(start + IN_CACHE, count)) for start in range(0, count, IN_CACHE))
+
+
+class _Told:
+    """Reasons and points of each of some rows, as JSON texts in the order in which they are told."""
+
+    def __init__(self, some: slice) -> None:
+        rows = range(some.start, some.stop)
+        self._openings: dict[int, list[str]] = {row: [] for row in rows}
+        self._breakdown: dict[int, list[str]] = {row: [] for row in rows}
+        self._scored: dict[int, list[str]] = {row: [] for row in rows}
+
+    def open(self, rows: Places, text: str, *numbers: FloatArray) -> None:
+        """Reasons that come before all scores."""
+        shown = zip(*(values.tolist() for values in numbers), strict=True) if numbers else repeat(())
+        template = json.dumps(text)
+        for row, values in zip(rows.tolist(), shown, strict=False):
+            self._openings[row].append(template.format(*values))
+
+    def base(self, rows: Places, points: int) -> None:
+        text = _counted('"base"', points)
+        for row in rows.tolist():
+            self._breakdown[row].append(text)
+
+    def score(self, rows: Places, reason: str, points: int) -> None:
+        told = json.dumps(reason)
+        counted = _counted(told, points)
+        for row in rows.tolist():
+            self._scored[row].append(told)
+            self._breakdown[row].append(counted)
+
+    def score_values(self, rows: Places, what: str, values: FloatArray, line: Line) -> None:
+        """Rows whose value matches this line."""
+        start, end = json.dumps(what)[:-1], json.dumps(f" is {line}")[1:]
+        for row, value in zip(rows.tolist(), values.tolist(), strict=True):
+            told = f"{start} {value:.2f}{end}"
+            self._scored[row].append(told)
+            self._breakdown[row].append(_counted(told, line.points))
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        for row, openings in self._openings.items():
+            yield f"[{', '.join(openings + self._scored[row])}]", f"[{', '.join(self._breakdown[row])}]"
+
+
+def _counted(told: str, points: int) -> str:
+    return f'{{"reason": {told}, "points": {points}}}'
+
+
+def _score(
+    given: CandleRows, some: slice, rules: SignalSettings, found: SignalRows, told: _Told | None
+) -> None:
+    """Put the signals of some rows into `found`, and what there is to tell of them into `told`."""
+    close, upper, lower = given.situations.closes.take(given.at[some]), given.upper[some], given.lower[some]
+    position = percents(close - lower, upper - lower)
+    trending = given.regimes[some] == _TRENDING
+    ranging = ~trending
+    found.strategies[some] = _TREND
+    found.strategies[some] += ranging * np.int8(_REVERSION - _TREND)
+    near = rules.reversion_near_percent
+    above, below = trending & (close > upper), trending & (close < lower)
+    at_lower = ranging & (np.abs(position) < near)
+    at_upper = ranging & ~at_lower & (np.abs(position - 100) < near)
+    kinds = {_TrendBuy: above, _TrendSell: below, _LowerBuy: at_lower, _UpperSell: at_upper}
+    for kind, holds in kinds.items():
+        places = np.flatnonzero(holds)
+        rows = places + some.start
+        kind(given, rows, close.take(places), position.take(places), rules, found, told).decide()
+    if told is not None:
+        inside, away = trending & ~above & ~below, ranging & ~at_lower & ~at_upper
+        told.open(some.start + np.flatnonzero(inside), "trending, but inside the channel")
+        told.open(some.start + np.flatnonzero(away), "ranging, away from both edges of the channel")
+
+
+class _Kind:
+    """One kind of signal: collects the points of its rows, and orders."""
 
     def __init__(
         self,
         given: CandleRows,
-        rules: SignalSettings,
-        found: SignalRows,
+        rows: Places,
         close: FloatArray,
         position: FloatArray,
-        trends: Places,
+        rules: SignalSettings,
+        found: SignalRows,
+        told: _Told | None,
     ) -> None:
-        self._given, self._rules, self._found = given, rules, found
-        self._close, self._position = close, position
-        self._bearish, self._bullish = np.zeros((2, len(found)), dtype=bool)
-        self._bearish[trends], self._bullish[trends] = divergences(
-            given.closes,
-            given.volumes,
-            given.firsts,
-            given.rows[trends],
-            rules.divergence_bars,
-            rules.divergence_price_percent,
-            rules.divergence_volume_percent,
-        )
-        self._lead = np.nan_to_num(given.macd - given.macd_signal, nan=0.0)
+        self._given, self._rows, self._close, self._position = given, rows, close, position
+        self._rules, self._found, self._told = rules, found, told
+        self._situations, self._at = given.situations, given.at.take(rows)
+        self._upper, self._lower = given.upper.take(rows), given.lower.take(rows)
+        self._total = np.zeros(len(rows), dtype=np.int32)
 
-    def trend_buy(self, rows: Places) -> None:
-        given, rules = self._given, self._rules
-        at, closes, firsts = given.rows[rows], given.closes, given.firsts
-        close, upper = self._close[rows], given.upper[rows]
-        high = highest(closes, firsts, at, rules.high_bars)
-        score = _Score(self._found, rows, rules.trend_base)
-        score.add("position in the channel", self._position[rows], rules.buy_position)
-        score.add("deviation from the upper edge", percents(close - upper, upper), rules.buy_deviation)
-        score.add("RSI", given.rsi[rows], rules.buy_rsi)
-        for bars, lines in (
-            (rules.short_gain_bars, rules.buy_short_gain),
-            (rules.long_gain_bars, rules.buy_long_gain),
-        ):
-            score.add(f"{bars}-bar gain", gains(closes, firsts, at, bars), lines)
-        distance = np.nan_to_num(percents(close - high, high), nan=0.0)
-        score.add("distance from the highest close", distance, rules.buy_from_high)
-        score.add_if(self._bearish[rows], "bearish divergence", rules.trend_divergence_points)
-        score.add_if(np.ones(len(rows), dtype=bool), "trending", rules.buy_trending_points)
-        score.add("volume ratio", given.volume_ratio[rows], rules.trend_volume_ratio)
-        score.add_if(self._lead[rows] > 0, "MACD above its signal", rules.trend_macd_points)
-        confidence = score.confidence()
-        risky = confidence < rules.hold_below
-        ordered = self._order(rows, ~risky, _BUY, given.lower[rows])
-        small = ordered & (confidence < rules.small_below)
-        self._found.sizes[rows[small]] = _SMALL
-        self._open(rows[risky], "too risky to chase")
-        self._open(rows[small], "small position")
-        self._open(rows, "close {:g} above the channel's upper edge {:g}", self._close, given.upper)
+    def decide(self) -> None:
+        """Note the signals of these rows."""
+        raise NotImplementedError
 
-    def trend_sell(self, rows: Places) -> None:
-        given, rules = self._given, self._rules
-        score = _Score(self._found, rows, rules.trend_base)
-        score.add("position in the channel", self._position[rows], rules.sell_position)
-        score.add("RSI", given.rsi[rows], rules.sell_rsi)
-        # Below the channel is the direction "down".
-        score.add_if(np.ones(len(rows), dtype=bool), "trending down", rules.sell_trending_down_points)
-        score.add("volume ratio", given.volume_ratio[rows], rules.trend_volume_ratio)
-        score.add_if(self._lead[rows] < 0, "MACD below its signal", rules.trend_macd_points)
-        score.add_if(self._bullish[rows], "bullish divergence", rules.trend_divergence_points)
-        risky = score.confidence() < rules.hold_below
-        self._order(rows, ~risky, _SELL, given.upper[rows])
-        self._open(rows[risky], "too risky to sell into the fall")
-        self._open(rows, "close {:g} below the channel's lower edge {:g}", self._close, given.lower)
+    def _base(self, points: int) -> None:
+        self._total += points
+        if self._told is not None:
+            self._told.base(self._rows, points)
 
-    def reversion_buy(self, rows: Places) -> None:
-        rules, lower = self._rules, self._given.lower[rows]
-        score = _Score(self._found, rows, rules.reversion_base)
-        score.add("position in the channel", self._position[rows], rules.reversion_buy_position)
-        score.add("RSI", self._given.rsi[rows], rules.reversion_buy_rsi)
-        score.confidence()
-        everywhere = np.ones(len(rows), dtype=bool)
-        self._order(rows, everywhere, _BUY, lower * rules.reversion_buy_stop, self._middle(rows))
-        self._open(rows, "ranging, near the channel's lower edge {:g}", self._given.lower)
-
-    def reversion_sell(self, rows: Places) -> None:
-        rules, upper = self._rules, self._given.upper[rows]
-        score = _Score(self._found, rows, rules.reversion_base)
-        score.add("position in the channel", self._position[rows], rules.reversion_sell_position)
-        score.add("RSI", self._given.rsi[rows], rules.reversion_sell_rsi)
-        score.confidence()
-        everywhere = np.ones(len(rows), dtype=bool)
-        self._order(rows, everywhere, _SELL, upper * rules.reversion_sell_stop, self._middle(rows))
-        self._open(rows, "ranging, near the channel's upper edge {:g}", self._given.upper)
-
-    def _order(
-        self, rows: Places, wanted: Mask, action: int, stop: FloatArray, take_profit: FloatArray | None = None
-    ) -> Mask:
-        """Buy or sell at the close where wanted and the stop is beyond it; where that was."""
-        found, entry = self._found, self._close[rows]
-        toward_profit = 1 if action == _BUY else -1
-        risk = toward_profit * (entry - stop)
-        ordered: Mask = wanted & (risk > 0)
-        misplaced = wanted & ~ordered
-        at = rows[ordered]
-        found.actions[at], found.sizes[at] = action, _FULL
-        found.entry[at], found.stop[at] = entry[ordered], stop[ordered]
-        found.risk_percent[at] = risk[ordered] * 100 / entry[ordered]
-        if take_profit is not None:
-            found.take_profit[at] = take_profit[ordered]
-            reward = toward_profit * (take_profit - entry) * 100 / entry
-            found.reward_percent[at] = reward[ordered]
-        text = "the stop {:g} is on the wrong side of the entry {:g}"
-        found.openings.append((rows[misplaced], text, (stop[misplaced], entry[misplaced])))
-        return ordered
-
-    def _open(self, rows: Places, text: str, *numbers: FloatArray) -> None:
-        self._found.openings.append((rows, text, tuple(values[rows] for values in numbers)))
-
-    def _middle(self, rows: Places) -> FloatArray:
-        return (self._given.lower[rows] + self._given.upper[rows]) / 2
-
-
-class _Score:
-    """Collects points of some rows."""
-
-    def __init__(self, found: SignalRows, rows: Places, base: int) -> None:
-        self._found, self._rows = found, rows
-        self._total = np.full(len(rows), base, dtype=np.int64)
-        found.scored.append(Scored(rows, self._total.copy(), _BASE))
-
-    def add(self, what: str, values: FloatArray, lines: Lines) -> None:
-        matched = np.full(len(values), -1)
-        for place, line in enumerate(lines):
+    def _add(self, what: str, values: FloatArray, lines: Lines) -> None:
+        open_still = np.ones(len(values), dtype=bool)
+        for line in lines:
             match line.when:
                 case "above":
                     holds = values > line.limit
@@ -276,21 +211,143 @@ class _Score:
                     holds = values < line.limit
                 case "always":
                     holds = ~np.isnan(values)
-            matched[holds & (matched < 0)] = place
-        at = np.flatnonzero(matched >= 0)
-        chosen = matched[at]
-        points = np.array([line.points for line in lines], dtype=np.int64)[chosen]
-        self._total[at] += points
-        shown = tuple(str(line) for line in lines)
-        self._found.scored.append(Scored(self._rows[at], points, what, values[at], shown, chosen))
+            holds &= open_still
+            open_still ^= holds
+            # A product and not an index: nobody can predict which rows these are.
+            self._total += holds * np.int32(line.points)
+            if self._told is not None:
+                self._told.score_values(self._rows[holds], what, values[holds], line)
 
-    def add_if(self, holds: Mask, reason: str, points: int) -> None:
-        at = np.flatnonzero(holds)
-        self._total[at] += points
-        self._found.scored.append(Scored(self._rows[at], np.full(len(at), points), reason))
+    def _add_if(self, holds: Mask, reason: str, points: int) -> None:
+        self._total += holds * np.int32(points)
+        if self._told is not None:
+            self._told.score(self._rows[holds], reason, points)
 
-    def confidence(self) -> Places:
+    def _add_always(self, reason: str, points: int) -> None:
+        self._total += points
+        if self._told is not None:
+            self._told.score(self._rows, reason, points)
+
+    def _confidence(self) -> NDArray[np.int32]:
         """The clamped sums, noted as the rows' confidence."""
-        clamped: Places = np.clip(self._total, 0, 100)
+        clamped = np.clip(self._total, 0, 100)
         self._found.confidence[self._rows] = clamped
         return clamped
+
+    def _add_rsi(self, lines: Lines) -> None:
+        self._add("RSI", self._given.rsi.take(self._rows), lines)
+
+    def _add_volume_ratio(self) -> None:
+        ratio = self._given.volume_ratio.take(self._rows)
+        self._add("volume ratio", ratio, self._rules.trend_volume_ratio)
+
+    def _divergence(self, direction: int) -> Mask:
+        """Whether prices moved in this direction, and the volume did not follow."""
+        rules = self._rules
+        moved = direction * self._situations.price_changes(self._at) > rules.divergence_price_percent
+        return moved & (self._situations.volume_changes(self._at) < -rules.divergence_volume_percent)
+
+    def _lead(self) -> FloatArray:
+        """The MACD minus its signal, NaN where either is unknown."""
+        return self._given.macd.take(self._rows) - self._given.macd_signal.take(self._rows)
+
+    def _order(
+        self, action: int, stop: FloatArray, take_profit: FloatArray | None = None, unless: Mask | None = None
+    ) -> Mask:
+        """Buy or sell at the close where not `unless` and where the stop is beyond it; where that was."""
+        found, entry = self._found, self._close
+        toward_profit = 1 if action == _BUY else -1
+        risk = toward_profit * (entry - stop)
+        wanted = np.ones(len(entry), dtype=bool) if unless is None else ~unless
+        ordered: Mask = wanted & (risk > 0)
+        chosen = np.flatnonzero(ordered)
+        at = self._rows.take(chosen)
+        found.actions[at], found.sizes[at] = action, _FULL
+        found.entry[at], found.stop[at] = entry.take(chosen), stop.take(chosen)
+        found.risk_percent[at] = (risk * 100 / entry).take(chosen)
+        if take_profit is not None:
+            found.take_profit[at] = take_profit.take(chosen)
+            found.reward_percent[at] = (toward_profit * (take_profit - entry) * 100 / entry).take(chosen)
+        if self._told is not None:
+            misplaced = wanted & ~ordered
+            text = "the stop {:g} is on the wrong side of the entry {:g}"
+            self._told.open(self._rows[misplaced], text, stop[misplaced], entry[misplaced])
+        return ordered
+
+    def _open(self, holds: Mask, text: str) -> None:
+        if self._told is not None:
+            self._told.open(self._rows[holds], text)
+
+    def _headline(self, text: str, *numbers: FloatArray) -> None:
+        if self._told is not None:
+            self._told.open(self._rows, text, *numbers)
+
+    def _middle(self) -> FloatArray:
+        return (self._lower + self._upper) / 2
+
+
+class _TrendBuy(_Kind):
+    def decide(self) -> None:
+        rules, situations, upper = self._rules, self._situations, self._upper
+        self._base(rules.trend_base)
+        self._add("position in the channel", self._position, rules.buy_position)
+        deviation = percents(self._close - upper, upper)
+        self._add("deviation from the upper edge", deviation, rules.buy_deviation)
+        self._add_rsi(rules.buy_rsi)
+        for bars, lines in (
+            (rules.short_gain_bars, rules.buy_short_gain),
+            (rules.long_gain_bars, rules.buy_long_gain),
+        ):
+            self._add(f"{bars}-bar gain", situations.gains(self._at, bars), lines)
+        distance = np.nan_to_num(situations.from_high(self._at), nan=0.0)
+        self._add("distance from the highest close", distance, rules.buy_from_high)
+        self._add_if(self._divergence(+1), "bearish divergence", rules.trend_divergence_points)
+        self._add_always("trending", rules.buy_trending_points)
+        self._add_volume_ratio()
+        self._add_if(self._lead() > 0, "MACD above its signal", rules.trend_macd_points)
+        confidence = self._confidence()
+        risky = confidence < rules.hold_below
+        small = self._order(_BUY, self._lower, unless=risky) & (confidence < rules.small_below)
+        self._found.sizes[self._rows[small]] = _SMALL
+        self._open(risky, "too risky to chase")
+        self._open(small, "small position")
+        self._headline("close {:g} above the channel's upper edge {:g}", self._close, upper)
+
+
+class _TrendSell(_Kind):
+    def decide(self) -> None:
+        rules = self._rules
+        self._base(rules.trend_base)
+        self._add("position in the channel", self._position, rules.sell_position)
+        self._add_rsi(rules.sell_rsi)
+        # Below the channel is the direction "down".
+        self._add_always("trending down", rules.sell_trending_down_points)
+        self._add_volume_ratio()
+        self._add_if(self._lead() < 0, "MACD below its signal", rules.trend_macd_points)
+        self._add_if(self._divergence(-1), "bullish divergence", rules.trend_divergence_points)
+        risky = self._confidence() < rules.hold_below
+        self._order(_SELL, self._upper, unless=risky)
+        self._open(risky, "too risky to sell into the fall")
+        self._headline("close {:g} below the channel's lower edge {:g}", self._close, self._lower)
+
+
+class _LowerBuy(_Kind):
+    def decide(self) -> None:
+        rules = self._rules
+        self._base(rules.reversion_base)
+        self._add("position in the channel", self._position, rules.reversion_buy_position)
+        self._add_rsi(rules.reversion_buy_rsi)
+        self._confidence()
+        self._order(_BUY, self._lower * rules.reversion_buy_stop, self._middle())
+        self._headline("ranging, near the channel's lower edge {:g}", self._lower)
+
+
+class _UpperSell(_Kind):
+    def decide(self) -> None:
+        rules = self._rules
+        self._base(rules.reversion_base)
+        self._add("position in the channel", self._position, rules.reversion_sell_position)
+        self._add_rsi(rules.reversion_sell_rsi)
+        self._confidence()
+        self._order(_SELL, self._upper * rules.reversion_sell_stop, self._middle())
+        self._headline("ranging, near the channel's upper edge {:g}", self._upper)

@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-import numpy as np
-
 from missiondesk.market.candles import Candles, FloatArray
 from missiondesk.market.ema_channel import EmaChannel
 from missiondesk.market.regime import Regime
 from missiondesk.market.signal_settings import SignalSettings
+from missiondesk.market.windows import window_means
 from models.errors import TooFewCandles
 
 
@@ -117,5 +116,6 @@ def divergence(
 
 
 def _change_of_means(values: FloatArray, bars: int) -> float | None:
-    newer, older = float(np.mean(values[-bars:])), float(np.mean(values[-2 * bars : -bars]))
+    means = window_means(values[-2 * bars :], bars)
+    newer, older = float(means[-1]), float(means[0])
     return percent(newer - older, older)

@@ -1,77 +1,172 @@
-"""What `situation` says of one candle, for many candles of several series at once, with the same numbers.
+"""What `situation` says of one candle, for the new candles of many markets at once, with the same numbers.
 
-Candles stand one after the other, series after series; `firsts` holds, for each, where its series begins.
-Values are NaN where there are too few candles before, and where `situation` has none.
+    situations, states = Spans(rules).continued(states, new_candles, older_candles)
+    situations.gains(places, 10)
+
+Like the calculations of `panel` it goes on from a state: the newest closes and volumes, and the highest close
+with its age. Only when that one gets too old, older candles have to be looked at again.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from missiondesk.market.candles import FloatArray
+from missiondesk.market.panel import IN_CACHE, Counts, NewCandles
 from missiondesk.market.ratios import ratios
+from missiondesk.market.signal_settings import SignalSettings
+from missiondesk.market.windows import window_means
 
-Places = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+Places = NDArray[np.intp]
+
+_SEEN, _HIGHEST, _AGE, _RECENT = range(4)
 
 
 def percents(parts: FloatArray, wholes: FloatArray) -> FloatArray:
-    """`situation.percent` of each."""
-    rounded: FloatArray = np.round(ratios(parts * 100, wholes), 9)
-    return rounded
+    """`situation.percent` of each; NaN where that is None."""
+    found = ratios(parts * 100, wholes)
+    return np.round(found, 9, out=found)
 
 
-def gains(closes: FloatArray, firsts: Places, rows: Places, bars: int) -> FloatArray:
-    """`situation.gain` at each of `rows`."""
-    before = rows - bars
-    there = before >= firsts[rows]
-    earlier = np.where(there, closes[np.where(there, before, rows)], np.nan)
-    return percents(closes[rows] - earlier, earlier)
+@dataclass(frozen=True, eq=False)
+class Situations:
+    """Values by place; behind every new candle are the places of the candles before it, NaN where none were.
 
-
-def highest(closes: FloatArray, firsts: Places, rows: Places, bars: int) -> FloatArray:
-    """The highest of the last `bars` closes (fewer where there are fewer) at each of `rows`.
-
-    Maxima over 2, 4, 8, … closes are made until two of them, overlapping, cover the window.
+    places: of the new candles, flat like these. counts: candles of its market up to each of them.
+    close_means, volume_means: over the last `bars` candles. highest: of the closes so far.
     """
-    before = np.arange(len(closes)) - firsts
-    doubled, width = closes, 1
-    while width * 2 <= bars:
-        wider = doubled.copy()
-        np.maximum(doubled[width:], doubled[:-width], out=wider[width:], where=before[width:] >= width)
-        doubled = wider
-        width *= 2
-    earliest = np.maximum(rows - bars + width, np.minimum(firsts[rows] + width - 1, rows))
-    found: FloatArray = np.maximum(doubled[rows], doubled[earliest])
-    return found
+
+    places: Places
+    counts: Counts
+    closes: FloatArray
+    highest: FloatArray
+    close_means: FloatArray
+    volume_means: FloatArray
+    bars: int
+
+    def gains(self, at: Places, bars: int) -> FloatArray:
+        """`situation.gain` at each of these places."""
+        earlier = self.closes.take(at - bars)
+        return percents(self.closes.take(at) - earlier, earlier)
+
+    def from_high(self, at: Places) -> FloatArray:
+        """How far the close is from the highest one, in %."""
+        highest = self.highest.take(at)
+        return percents(self.closes.take(at) - highest, highest)
+
+    def price_changes(self, at: Places) -> FloatArray:
+        """The mean of the last closes against that of those before, in %."""
+        return self._changes(self.close_means, at)
+
+    def volume_changes(self, at: Places) -> FloatArray:
+        return self._changes(self.volume_means, at)
+
+    def _changes(self, means: FloatArray, at: Places) -> FloatArray:
+        older = means.take(at - self.bars)
+        return percents(means.take(at) - older, older)
 
 
-def divergences(
-    closes: FloatArray,
-    volumes: FloatArray,
-    firsts: Places,
-    rows: Places,
-    bars: int,
-    price_percent: float,
-    volume_percent: float,
-) -> tuple[Mask, Mask]:
-    """Whether `situation.divergence` is bearish, and whether it is bullish, at each of `rows`."""
-    enough = rows - 2 * bars + 1 >= firsts[rows]
-    prices, amounts = (_changes_of_means(values, rows, enough, bars) for values in (closes, volumes))
-    unfollowed = amounts < -volume_percent
-    return unfollowed & (prices > price_percent), unfollowed & (prices < -price_percent)
+@dataclass(frozen=True)
+class Spans:
+    """How far back these rules look.
+
+    A state is a row of numbers: candles seen, the highest of the last `high_bars` closes, its age in candles,
+    and the newest closes and volumes, oldest first and NaN where there were fewer.
+    """
+
+    rules: SignalSettings
+
+    @property
+    def _reach(self) -> int:
+        return max(self.rules.short_gain_bars, self.rules.long_gain_bars, 2 * self.rules.divergence_bars - 1)
+
+    @property
+    def beginning(self) -> FloatArray:
+        """The state of a market before its first candle."""
+        return np.array([0, -np.inf, 0] + [np.nan] * (2 * self._reach))
+
+    def outlived(self, states: FloatArray, lengths: Counts) -> Mask:
+        """Which markets' highest close is too old at the newest of so many new candles.
+
+        Of these `continued` is given the candles before the new ones, `high_bars` − 1 if there are so many.
+        """
+        return np.asarray((states[:, _SEEN] > 0) & (states[:, _AGE] + lengths >= self.rules.high_bars))
+
+    def continued(
+        self, states: FloatArray, new: NewCandles, older: NewCandles
+    ) -> tuple[Situations, FloatArray]:
+        """What there is to see at every new candle, and the states after them.
+
+        states: shape (markets, numbers). older: see `outlived`.
+        """
+        reach, bars = self._reach, self.rules.divergence_bars
+        recent = {"close": states[:, _RECENT : _RECENT + reach], "volume": states[:, _RECENT + reach :]}
+        columns = new.behind(recent)
+        closes, volumes = columns["close"], columns["volume"]
+        markets, width = closes.shape
+        highest, close_means, volume_means = np.full((3, markets, width), np.nan)
+        highest[:, reach:], record = self._highest(states, new, older)
+        step = max(IN_CACHE // width, 1)
+        for start in range(0, markets, step):
+            some = slice(start, start + step)
+            close_means[some, bars - 1 :] = window_means(closes[some], bars)
+            volume_means[some, bars - 1 :] = window_means(volumes[some], bars)
+        situations = Situations(
+            new.flat(np.arange(markets * width).reshape(markets, width)[:, reach:]),
+            new.flat(states[:, [_SEEN]].astype(np.int64) + np.arange(1, new.most + 1)),
+            closes.reshape(-1),
+            highest.reshape(-1),
+            close_means.reshape(-1),
+            volume_means.reshape(-1),
+            bars,
+        )
+        newest = [new.newest(across, reach) for across in columns.values()]
+        seen = (states[:, _SEEN] + new.lengths)[:, np.newaxis]
+        return situations, np.concatenate([seen, record, *newest], axis=1)
+
+    def _highest(
+        self, states: FloatArray, new: NewCandles, older: NewCandles
+    ) -> tuple[FloatArray, FloatArray]:
+        """The highest of the last closes at each candle, and it with its age after the newest."""
+        bars, before = self.rules.high_bars, older.most
+        if not new.most:
+            return np.empty((len(states), 0)), states[:, [_HIGHEST, _AGE]]
+        closes, found = np.empty((2, len(states), before + new.most))
+        closes[:, :before] = -np.inf
+        closes[:, :before][np.arange(before) >= before - older.lengths[:, np.newaxis]] = older.columns[
+            "close"
+        ]
+        closes[:, before:] = new.behind({"close": states[:, :0]}, absent=-np.inf)["close"]
+        step = max(IN_CACHE // max(closes.shape[1], 1), 1)
+        for start in range(0, len(states), step):
+            found[start : start + step] = _sliding_maxima(closes[start : start + step], bars)
+        within = found[:, before:]
+        known, age = states[:, [_HIGHEST]], states[:, [_AGE]]
+        if np.isfinite(known).any():
+            young = age + np.arange(1, new.most + 1) < bars
+            np.maximum(within, known, out=within, where=young)
+        newest = (new.lengths - 1)[:, np.newaxis]
+        highest = np.where(newest < 0, known, np.take_along_axis(within, np.maximum(newest, 0), axis=1))
+        same = closes == highest
+        inside = same.any(axis=1, keepdims=True) & (newest >= 0)
+        ages = np.argmax(same[:, ::-1], axis=1)[:, np.newaxis] - (new.most - 1 - newest)
+        return within, np.concatenate([highest, np.where(inside, ages, age + newest + 1)], axis=1)
 
 
-def _changes_of_means(values: FloatArray, rows: Places, enough: Mask, bars: int) -> FloatArray:
-    """The mean of the last `bars` values against that of those before, in %; NaN where not `enough`."""
-    ends = len(values) - bars + 1
-    total = np.zeros(max(ends, 0))
-    for start in range(bars if ends > 0 else 0):
-        total += values[start : start + ends]
-    means = total / bars
-    found = np.full(len(rows), np.nan)
-    newest = rows[enough] - bars + 1
-    newer, older = means[newest], means[newest - bars]
-    found[enough] = percents(newer - older, older)
-    return found
+def _sliding_maxima(values: FloatArray, length: int) -> FloatArray:
+    """The highest of the last `length` values (fewer where there are fewer) at each place of the last axis.
+
+    Maxima over 2, 4, 8, … values are made until two of them, overlapping, cover the window.
+    """
+    width = 1
+    while width < length:
+        back = min(width, length - width)
+        wider = np.empty_like(values)
+        wider[..., :back] = values[..., :back]
+        np.maximum(values[..., back:], values[..., :-back], out=wider[..., back:])
+        values, width = wider, width + back
+    return values

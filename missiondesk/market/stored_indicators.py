@@ -1,7 +1,7 @@
 """The indicators stored for every candle, continued from run to run.
 
-    [btc, eth] = continue_indicators([SeriesState(), stored_eth_state], [btc_candles, new_eth_candles])
-    btc.values["rsi_14"]; eth.state.to_json()
+    values, states = INDICATORS.continued(states, new_candles)
+    values["rsi_14"]
 
 Any way of cutting the candles into runs gives bit-equal values. They equal `indicators.series` over the same
 candles up to rounding, and are NaN at the same places.
@@ -9,14 +9,14 @@ candles up to rounding, and are NaN at the same places.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 
-from missiondesk.market.candles import Candles, FloatArray
+from missiondesk.market.candles import FloatArray
 from missiondesk.market.indicators import Indicator, indicator
-from missiondesk.market.panel import Calculation, Continuation, Panel, SeriesState
+from missiondesk.market.panel import Calculation, Panel
 from missiondesk.market.ratios import ratios
 from missiondesk.market.recursion import Smoothing, exponential, smooth, wilder
 from missiondesk.market.windows import window_deviations, window_means
@@ -58,75 +58,58 @@ _OF_THOSE: Final[dict[str, Smoothing]] = {
 }
 
 
-def continue_indicators(states: Sequence[SeriesState], candles: Sequence[Candles]) -> list[Continuation]:
-    """Values for the new closed candles of each market, by the names of STORED.
-
-    candles[i] follow those that states[i] has seen. Raises ValueError when they do not.
-    """
-    return _CALCULATION.continued(states, candles)
-
-
-def _compute(panel: Panel, before: FloatArray) -> tuple[dict[str, FloatArray], FloatArray]:
-    first = smooth([*_OF_CANDLES.values()], before[: len(_OF_CANDLES)], panel.seen, _inputs(panel))
-    mean = {name: first[:, place] for place, name in enumerate(_OF_CANDLES)}
-    macd = mean["macd_fast"] - mean["ema_26"]
-    index = _directional_index(mean["plus_movement"], mean["minus_movement"])
-    derived = np.stack([macd, index], axis=1)
-    second = smooth([*_OF_THOSE.values()], before[len(_OF_CANDLES) :], panel.seen, derived)
-    signal, adx = second[:, 0], second[:, 1]
-    closes = panel.reaching_back("close")
-    middle = window_means(closes, _WINDOW)
-    reach = _DEVIATIONS * window_deviations(closes, _WINDOW)
+def _smoothed(panel: Panel, before: FloatArray, after: FloatArray) -> dict[str, FloatArray]:
+    count = len(_OF_CANDLES)
+    mean = {name: after[:, place] for place, name in enumerate(_OF_CANDLES)}
+    macd, index = after[:, count], after[:, count + 1]
+    _lay_out(panel, mean)
+    smooth([*_OF_CANDLES.values()], before[:count], panel.seen, after[:, :count])
+    np.subtract(mean["macd_fast"], mean["ema_26"], out=macd)
+    plus, minus = mean["plus_movement"], mean["minus_movement"]
+    # The true range cancels out. Without movement there is no index.
+    index[:] = ratios(np.abs(plus - minus) * 100, plus + minus)
     values = {
-        "sma_20": middle,
         "ema_12": mean["ema_12"],
         "ema_26": mean["ema_26"],
-        "rsi_14": _relative_strength(mean["gain"], mean["loss"]),
-        "macd": macd,
-        "macd_signal": signal,
-        "macd_hist": macd - signal,
-        "adx_14": adx,
+        "rsi_14": ratios(mean["gain"] * 100, mean["gain"] + mean["loss"]),
+        "macd": macd.copy(),
         "atr_14": mean["true_range"],
-        "bollinger_upper": middle + reach,
-        "bollinger_middle": middle,
-        "bollinger_lower": middle - reach,
-        "volume_mean": window_means(panel.reaching_back("volume"), _WINDOW),
     }
-    return values, np.concatenate([first, second], axis=1)
+    smooth([*_OF_THOSE.values()], before[count:], panel.seen, after[:, count:])
+    return values | {"macd_signal": macd, "adx_14": index}
 
 
-def _inputs(panel: Panel) -> FloatArray:
-    """What is smoothed of each new candle, in the order of _OF_CANDLES: shape (rows, smoothings, markets)."""
-    high, low, close = panel.new("high"), panel.new("low"), panel.new("close")
-    close_before = panel.before("close")
-    change = close - close_before
-    up, down = high - panel.before("high"), panel.before("low") - low
-    by_name = {
-        "ema_12": close,
-        "ema_26": close,
-        "macd_fast": close,
-        "gain": np.maximum(change, 0),
-        "loss": np.maximum(-change, 0),
-        "true_range": np.maximum(high, close_before) - np.minimum(low, close_before),
-        "plus_movement": np.where((up > 0) & (up > down), up, 0.0),
-        "minus_movement": np.where((down > 0) & (down > up), down, 0.0),
-    }
-    return np.stack([by_name[name] for name in _OF_CANDLES], axis=1)
+def _lay_out(panel: Panel, place: Mapping[str, FloatArray]) -> None:
+    """Put what is smoothed of each candle into its place."""
+    high, low, close = panel.down("high"), panel.down("low"), panel.down("close")
+    new_high, new_low, new, last = high[1:], low[1:], close[1:], close[:-1]
+    for name in ("ema_12", "ema_26", "macd_fast"):
+        place[name][:] = new
+    change = new - last
+    np.maximum(change, 0, out=place["gain"])
+    np.subtract(place["gain"], change, out=place["loss"])
+    np.subtract(np.maximum(new_high, last), np.minimum(new_low, last), out=place["true_range"])
+    up, down = new_high - high[:-1], low[:-1] - new_low
+    # Products and not choices: nobody can predict which way prices went.
+    np.multiply(up, up > np.maximum(down, 0), out=place["plus_movement"])
+    np.multiply(down, down > np.maximum(up, 0), out=place["minus_movement"])
 
 
-def _relative_strength(gain: FloatArray, loss: FloatArray) -> FloatArray:
-    """100 · gain / (gain + loss); NaN where prices never moved."""
-    return ratios(100 * gain, gain + loss)
+def _windowed(columns: Mapping[str, FloatArray], values: Mapping[str, FloatArray]) -> None:
+    np.subtract(values["macd"], values["macd_signal"], out=values["macd_hist"])
+    values["volume_mean"][:] = window_means(columns["volume"], _WINDOW)
+    middle, reach = window_deviations(columns["close"], _WINDOW)
+    reach *= _DEVIATIONS
+    values["sma_20"][:] = values["bollinger_middle"][:] = middle
+    np.add(middle, reach, out=values["bollinger_upper"])
+    np.subtract(middle, reach, out=values["bollinger_lower"])
 
 
-def _directional_index(plus: FloatArray, minus: FloatArray) -> FloatArray:
-    """100 · |plus − minus| / (plus + minus) (the true range cancels out); NaN without movement."""
-    return ratios(100 * np.abs(plus - minus), plus + minus)
-
-
-_CALCULATION: Final = Calculation(
+INDICATORS: Final = Calculation(
     needed={name: spec.needed for name, spec in STORED.items()},
     reach={"high": 1, "low": 1, "close": _WINDOW - 1, "volume": _WINDOW - 1},
     smoothings=len(_OF_CANDLES) + len(_OF_THOSE),
-    compute=_compute,
+    smoothed=_smoothed,
+    windowed=_windowed,
 )
+"""The values of STORED."""

@@ -1,8 +1,10 @@
-"""Sums, means and deviations over sliding windows, along the first axis.
+"""Sums, means and deviations over sliding windows, along the last axis.
 
 Every result depends on the values of its own window alone, added in one fixed order, so a window computed
 in a chunk of one candle equals bit for bit the same window computed inside a long series. (A running sum
 that adds the newest and subtracts the oldest value drifts, and depends on where it began.)
+
+Windows are put together from blocks of 1, 2, 4, 8, … values, so the cost grows with log2(length).
 """
 
 from __future__ import annotations
@@ -13,23 +15,18 @@ from missiondesk.market.candles import FloatArray
 
 
 def window_sums(values: FloatArray, length: int) -> FloatArray:
-    """Sum of each `length` consecutive values: shape (n, …) → (n − length + 1, …), none when n < length.
-
-    Windows are put together from blocks of 1, 2, 4, 8, … values, so the cost grows with log2(length).
-    """
-    count = max(len(values) - length + 1, 0)
-    total = np.zeros((count, *values.shape[1:]))
-    if count == 0:
-        return total
+    """Sum of each `length` consecutive values: shape (…, n) → (…, n − length + 1), none when n < length."""
+    count = max(values.shape[-1] - length + 1, 0)
+    total = np.zeros((*values.shape[:-1], count))
     block, width, covered = values, 1, 0
-    while True:
+    while count and covered < length:
         if length & width:
-            total += block[covered : covered + count]
+            total += block[..., covered : covered + count]
             covered += width
-        if covered == length:
-            return total
-        block = block[:-width] + block[width:]
-        width *= 2
+        if covered < length:
+            block = block[..., :-width] + block[..., width:]
+            width *= 2
+    return total
 
 
 def window_means(values: FloatArray, length: int) -> FloatArray:
@@ -37,16 +34,41 @@ def window_means(values: FloatArray, length: int) -> FloatArray:
     return window_sums(values, length) / length
 
 
-def window_deviations(values: FloatArray, length: int) -> FloatArray:
-    """Population standard deviation of each window around its own mean; shapes as in `window_sums`.
+def window_deviations(values: FloatArray, length: int) -> tuple[FloatArray, FloatArray]:
+    """Mean of each window, and the population standard deviation around it; shapes as in `window_sums`.
 
-    Two passes per window: one pass over squares would lose the digits that matter at high prices.
+    Two blocks side by side, of n and m values, have the squared distances from their common mean that each
+    has from its own, and (difference of the means)² · n · m / (n + m) (Chan, Golub and LeVeque 1979). One
+    pass over squares would lose the digits that matter at high prices.
     """
-    means = window_means(values, length)
-    squares = np.zeros_like(means)
-    difference = np.empty_like(means)
-    for place in range(length if len(means) else 0):
-        np.subtract(values[place : place + len(means)], means, out=difference)
-        np.multiply(difference, difference, out=difference)
-        squares += difference
-    return np.sqrt(squares / length)
+    count = max(values.shape[-1] - length + 1, 0)
+    total, squares = np.zeros((2, *values.shape[:-1], count))
+    block, width, covered = values, 1, 0
+    apart: FloatArray | None = None
+    while count and covered < length:
+        if length & width:
+            here = slice(covered, covered + count)
+            if covered:
+                squares += _between(total, covered, block[..., here], width)
+            if apart is not None:
+                squares += apart[..., here]
+            total += block[..., here]
+            covered += width
+        if covered < length:
+            between = _between(block[..., :-width], width, block[..., width:], width)
+            if apart is not None:
+                between += apart[..., :-width]
+                between += apart[..., width:]
+            block, apart = block[..., :-width] + block[..., width:], between
+            width *= 2
+    total /= length
+    squares /= length
+    return total, np.sqrt(squares, out=squares)
+
+
+def _between(one: FloatArray, n: int, other: FloatArray, m: int) -> FloatArray:
+    """What two blocks with these sums, of n and m values, have in squares beyond their own."""
+    difference = other - one if n == m else other * (n / m) - one
+    difference *= difference
+    difference *= m / (n * (n + m))
+    return difference

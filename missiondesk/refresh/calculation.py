@@ -1,46 +1,32 @@
 """The four calculating steps: from the candles that a step has not seen to rows, and the state to go on from.
 
 A step takes its series in portions, each in one transaction that holds the series' locks: rows and state are
-written together or not at all, and two runs at once do the work once.
+written together or not at all, and two runs at once do the work once. How many statements a portion takes
+does not depend on how many series it has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
-from missiondesk.market.candles import timeframe_milliseconds
-from missiondesk.refresh.continued import calculate_channel, calculate_indicators
-from missiondesk.refresh.decided import calculate_regimes
+from missiondesk.refresh.continued import channel_work, indicator_work
+from missiondesk.refresh.decided import regime_work
 from missiondesk.refresh.settings import RefreshSettings
-from missiondesk.refresh.signals import calculate_signals
+from missiondesk.refresh.signals import signal_work
 from missiondesk.refresh.steps import Step
+from missiondesk.refresh.work import Work
 from missiondesk.store.database import transaction
-from missiondesk.store.market.candles import extents
-from missiondesk.store.market.series import Series, lock, read_states
-from missiondesk.store.market.staging import Written
+from missiondesk.store.market.progress import pending
+from missiondesk.store.market.series import Series, lock
+from missiondesk.store.market.staging import Calculated
 
-CANDLES_AT_ONCE: Final = 100_000
+CANDLES_AT_ONCE: Final = 400_000
 """New candles in one portion: bounds what is in memory."""
 
-
-@dataclass(frozen=True)
-class Calculated:
-    """What a step did: series with new rows, rows that are new, rows that differed before."""
-
-    series: int = 0
-    inserted: int = 0
-    updated: int = 0
-
-    def and_also(self, written: Mapping[int, Written]) -> Calculated:
-        return Calculated(
-            self.series + len(written),
-            self.inserted + sum(each.inserted for each in written.values()),
-            self.updated + sum(each.updated for each in written.values()),
-        )
+__all__ = ["CANDLES_AT_ONCE", "Calculated", "calculate"]
 
 
 def calculate(
@@ -54,62 +40,32 @@ def calculate(
 
     `told` hears of the sum after each portion. Raises ValueError for the step that fetches.
     """
+    work = _work(step, settings)
     total = Calculated()
-    for portion in _portions(engine, step, series):
+    left = sorted(each.id for each in series)
+    while left:
         with transaction(engine) as connection:
-            lock(connection, [each.id for each in portion])
-            total = total.and_also(_calculate(connection, step, portion, settings))
+            lock(connection, left)
+            found = pending(connection, step, work.rules, work.beginning, left, work.predecessors)
+            portion = found.first(CANDLES_AT_ONCE)
+            if len(portion):
+                total = total.and_also(work.calculate(connection, portion))
+        left = found.ids[len(portion) :].tolist()
         told(total)
     return total
 
 
-def _calculate(
-    connection: Connection, step: Step, portion: Sequence[Series], settings: RefreshSettings
-) -> dict[int, Written]:
+def _work(step: Step, settings: RefreshSettings) -> Work:
     match step:
         case Step.INDICATORS:
-            return calculate_indicators(connection, portion)
+            return indicator_work()
         case Step.EMA_CHANNEL:
-            return calculate_channel(connection, portion)
+            return channel_work()
         case Step.MARKET_REGIME:
-            return calculate_regimes(connection, portion, settings.regime)
+            return regime_work(settings.regime)
         case Step.SIGNALS:
-            return calculate_signals(connection, portion, settings.regime, settings.signals)
+            return signal_work(settings.regime, settings.signals)
         case Step.OHLC:
             raise ValueError("candles are fetched, not calculated")
         case _:
             assert_never(step)
-
-
-def _portions(engine: Engine, step: Step, series: Sequence[Series]) -> Iterator[list[Series]]:
-    """The series that have candles, with no more new ones together than fit; one series at least."""
-    pending = _pending(engine, step, series)
-    portion: list[Series] = []
-    size = 0
-    for each in series:
-        if not pending.get(each.id):
-            continue
-        if portion and size + pending[each.id] > CANDLES_AT_ONCE:
-            yield portion
-            portion, size = [], 0
-        portion.append(each)
-        size += pending[each.id]
-    if portion:
-        yield portion
-
-
-def _pending(engine: Engine, step: Step, series: Collection[Series]) -> dict[int, int]:
-    """How many candles a step has not seen at most, for every series that has candles.
-
-    What was decided by other thresholds is found with the next candle: the steps look for that themselves.
-    """
-    ids = [each.id for each in series]
-    with transaction(engine) as connection:
-        found = extents(connection, ids)
-        states = read_states(connection, step, ids)
-    lengths = {each.id: timeframe_milliseconds(each.interval) for each in series}
-    seen = {
-        id: states[id].last_open_time if id in states else extent.first - lengths[id]
-        for id, extent in found.items()
-    }
-    return {id: (extent.newest - seen[id]) // lengths[id] for id, extent in found.items()}

@@ -18,6 +18,7 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -114,6 +115,7 @@ class RefreshSettings(BaseModel):
             raise InvalidSetting(f"{path} and {', '.join([_ACCOUNT, *_LISTS])}:\n{problems}") from None
 
 
+@cache
 def fingerprint(rules: RegimeSettings | SignalSettings) -> str:
     """The same for equal thresholds: what was decided by others is decided anew."""
     return hashlib.sha256(json.dumps(asdict(rules), sort_keys=True).encode()).hexdigest()[:16]

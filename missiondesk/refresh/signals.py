@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -11,19 +10,28 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from missiondesk.market.candles import FloatArray, TimeArray
+from missiondesk.market.panel import NewCandles
 from missiondesk.market.regime import REGIMES, RegimeSettings
-from missiondesk.market.signal_series import ACTIONS, SIZES, STRATEGIES, CandleRows, SignalRows, signal_series
+from missiondesk.market.signal_series import (
+    ACTIONS,
+    SIZES,
+    STRATEGIES,
+    CandleRows,
+    SignalRows,
+    explained,
+    signal_series,
+)
 from missiondesk.market.signal_settings import SignalSettings
 from missiondesk.market.signals import Action
-from missiondesk.market.situation_series import Mask, Places
-from missiondesk.refresh.decided import span
+from missiondesk.market.situation_series import Places, Situations, Spans
 from missiondesk.refresh.settings import fingerprint
 from missiondesk.refresh.steps import Step
+from missiondesk.refresh.work import Work
 from missiondesk.store.market.binary_copy import Column, Documents, Floats, Integers, Times, Words
 from missiondesk.store.market.blocks import Block, read_block
-from missiondesk.store.market.series import NEVER, Series, StepState, read_states, save_states
-from missiondesk.store.market.signals import SIGNAL_KEY, close_signals
-from missiondesk.store.market.staging import Written, write_calculated
+from missiondesk.store.market.progress import Pending, save_progress
+from missiondesk.store.market.signals import CANCELLED_STAYS, SIGNAL_KEY, close_signals
+from missiondesk.store.market.staging import Calculated, write_calculated
 from models.market_tables import trading_signal
 
 STATUSES: Final = ("active", "closed")
@@ -43,71 +51,79 @@ _VALUES: Final = {
     "macd": "macd",
     "macd_signal": "macd_signal",
 }
+_NO_SIGNAL: Final = -1.0
+"""In place of the last signal's code."""
 
 
 @dataclass(frozen=True, eq=False)
 class Endings:
-    """Of each row the row of its series whose signal ended it, -1 while it is active; and what changed.
+    """by: of each row the row of its series whose signal ends it, -1 while it is active.
 
-    changed: whether a row differs from the one before it. last: series id → its last signal's code.
+    firsts: the rows that end signals stored before. last: the code of each series' last signal.
     """
 
     by: Places
-    changed: Mask
-    last: Mapping[int, int]
+    firsts: Places
+    last: FloatArray
 
 
-def calculate_signals(
-    connection: Connection, portion: Sequence[Series], regime_rules: RegimeSettings, rules: SignalSettings
-) -> dict[int, Written]:
+def signal_work(regime_rules: RegimeSettings, rules: SignalSettings) -> Work:
     """Rows of `trading_signal`; a changed signal closes those before it, each with its profit or loss."""
     of_rules = f"{fingerprint(regime_rules)} {fingerprint(rules)}"
-    after, until = span(connection, portion, Step.SIGNALS, of_rules)
-    if not until:
-        return {}
-    stored = read_states(connection, Step.SIGNALS, [id for id, since in after.items() if since != NEVER])
-    decided = read_block(connection, _DECIDED, _VALUES, after, until)
-    candles = read_block(
-        connection, "candle", ("close", "volume"), after, until, before_too=_candles_before(rules)
-    )
-    decided, given = _aligned(candles, decided, rules)
-    found = signal_series(given, rules)
-    closes = given.closes[given.rows]
-    endings = _endings(found, decided.series_ids, {id: each.state["last"] for id, each in stored.items()})
-    closed = close_signals(connection, _first_changes(decided, closes, endings, stored))
-    anew = [id for id, since in after.items() if since == NEVER]
-    rows = _columns(found, decided, closes, endings)
-    written = write_calculated(connection, trading_signal, rows, SIGNAL_KEY, anew)
-    states = {
-        id: StepState(time, {"rules": of_rules, "last": endings.last.get(id)}) for id, time in until.items()
-    }
-    save_states(connection, Step.SIGNALS, states)
-    return {id: replace(change, updated=change.updated + closed.get(id, 0)) for id, change in written.items()}
+    spans = Spans(rules)
+
+    def calculate(connection: Connection, portion: Pending) -> Calculated:
+        ids, after, until = portion.ids, portion.after, portion.until
+        decided = read_block(connection, _DECIDED, _VALUES, ids, after, until)
+        candles = read_block(connection, "candle", ("close", "volume"), ids, after, until)
+        lengths = candles.lengths(ids)
+        known = portion.numbers[:, 1:]
+        older = _older(connection, portion[spans.outlived(known, lengths)], ids, rules.high_bars - 1)
+        situations, states = spans.continued(known, NewCandles(candles.columns, lengths), older)
+        decided, given = _aligned(candles, decided, situations, rules)
+        found = signal_series(given, rules)
+        closes = situations.closes[given.at]
+        endings = _endings(found, decided.series_ids, ids, portion.numbers[:, 0])
+        firsts = endings.firsts
+        closed = close_signals(
+            connection, decided.series_ids[firsts], decided.open_time[firsts], closes[firsts]
+        )
+        written = write_calculated(
+            connection,
+            trading_signal,
+            _columns(found, decided, closes, endings.by),
+            SIGNAL_KEY,
+            portion.anew,
+            documents=Documents(("reasons", "breakdown"), explained(given, rules)),
+            unless=CANCELLED_STAYS,
+        )
+        numbers = np.concatenate([endings.last[:, np.newaxis], states], axis=1)
+        save_progress(connection, Step.SIGNALS, of_rules, portion, until, numbers)
+        return replace(written, updated=written.updated + closed)
+
+    beginning = np.concatenate([[_NO_SIGNAL], spans.beginning])
+    read = (Step.INDICATORS, Step.EMA_CHANNEL, Step.MARKET_REGIME)
+    return Work(of_rules, beginning, read, calculate)
 
 
-def _candles_before(rules: SignalSettings) -> int:
-    """How many candles before a new one its signal looks at."""
-    gains = max(rules.short_gain_bars, rules.long_gain_bars)
-    return max(rules.high_bars - 1, gains, 2 * rules.divergence_bars - 1, rules.candles_needed - 1)
+def _older(connection: Connection, of: Pending, ids: NDArray[np.int32], count: int) -> NewCandles:
+    """The closes before the new ones of some series, as many as this; none of all the others."""
+    if not len(of):
+        return NewCandles({"close": np.empty(0)}, np.zeros(len(ids), dtype=np.int64))
+    block = read_block(connection, "candle", ("close",), of.ids, of.after, of.after, before_too=count)
+    return NewCandles(block.columns, block.lengths(ids))
 
 
-def _aligned(candles: Block, decided: Block, rules: SignalSettings) -> tuple[Block, CandleRows]:
+def _aligned(
+    candles: Block, decided: Block, situations: Situations, rules: SignalSettings
+) -> tuple[Block, CandleRows]:
     """The decided rows with candles enough before them, and all that their signals follow from."""
     rows = np.searchsorted(_keys(candles), _keys(decided))
-    starts = np.flatnonzero(np.diff(candles.series_ids, prepend=-1))
-    firsts = np.repeat(starts, np.diff(starts, append=len(candles)))
-    enough = rows - firsts[rows] + 1 >= rules.candles_needed
-    kept = decided.only(enough)
+    enough = situations.counts[rows] >= rules.candles_needed
+    kept, rows = decided.only(enough), rows[enough]
     columns = {name: values for name, values in kept.columns.items() if name != "regime"}
-    given = CandleRows(
-        closes=candles.columns["close"],
-        volumes=candles.columns["volume"],
-        firsts=firsts,
-        rows=rows[enough],
-        regimes=kept.columns["regime"].astype(np.int64),
-        **columns,
-    )
-    return kept, given
+    regimes = kept.columns["regime"].astype(np.int8)
+    return kept, CandleRows(regimes=regimes, at=situations.places[rows], situations=situations, **columns)
 
 
 def _keys(block: Block) -> TimeArray:
@@ -115,44 +131,29 @@ def _keys(block: Block) -> TimeArray:
     return (block.series_ids.astype(np.int64) << 42) + block.open_time
 
 
-def _endings(found: SignalRows, ids: NDArray[np.int32], last: Mapping[int, int | None]) -> Endings:
-    """A signal is another one when its action or its strategy differs."""
+def _endings(found: SignalRows, of: NDArray[np.int32], ids: NDArray[np.int32], last: FloatArray) -> Endings:
+    """A signal is another one when its action or its strategy differs. of: the series of each row."""
     codes = found.actions * len(STRATEGIES) + found.strategies
-    begins = np.diff(ids, prepend=-1) != 0
+    begins = np.flatnonzero(np.diff(of, prepend=-1))
+    before = last[np.searchsorted(ids, of[begins])]
     changed = np.diff(codes, prepend=-1) != 0
-    for place in np.flatnonzero(begins):
-        before = last.get(int(ids[place]))
-        changed[place] = before is not None and before != codes[place]
-    changes = np.append(np.flatnonzero(changed), len(ids))
-    following = changes[np.searchsorted(changes, np.arange(len(ids)), side="right")]
-    within = np.append(ids, -1)[following] == ids
-    newest = np.flatnonzero(np.diff(ids, append=-1))
-    codes_now = dict(last) | dict(zip(ids[newest].tolist(), codes[newest].tolist(), strict=True))
-    return Endings(
-        np.where(within, following, -1),
-        changed,
-        {id: code for id, code in codes_now.items() if code is not None},
-    )
+    changed[begins] = (before != _NO_SIGNAL) & (before != codes[begins])
+    # One beyond the end, of no series.
+    changes, series = np.append(np.flatnonzero(changed), len(of)), np.append(of, -1)
+    following = changes[np.searchsorted(changes, np.arange(len(of)), side="right")]
+    first = changes[np.searchsorted(changes, begins)]
+    of_its_own = (series[first] == of[begins]) & (before != _NO_SIGNAL)
+    newest = np.flatnonzero(np.diff(of, append=-1))
+    last_now = last.copy()
+    last_now[np.searchsorted(ids, of[newest])] = codes[newest]
+    return Endings(np.where(series[following] == of, following, -1), first[of_its_own], last_now)
 
 
-def _first_changes(
-    decided: Block, closes: FloatArray, endings: Endings, stored: Mapping[int, StepState]
-) -> dict[int, tuple[int, float]]:
-    """Where the stored signals of a series end: its first new candle that differs, and its close."""
-    ends: dict[int, tuple[int, float]] = {}
-    for row in np.flatnonzero(endings.changed).tolist():
-        id = int(decided.series_ids[row])
-        if id in stored and id not in ends:
-            ends[id] = (int(decided.open_time[row]), float(closes[row]))
-    return ends
-
-
-def _columns(found: SignalRows, decided: Block, closes: FloatArray, endings: Endings) -> dict[str, Column]:
-    active = endings.by < 0
-    exits = np.where(active, np.nan, closes[endings.by])
+def _columns(found: SignalRows, decided: Block, closes: FloatArray, ended_by: Places) -> dict[str, Column]:
+    active = ended_by < 0
+    exits = np.where(active, np.nan, closes[ended_by])
     profits = (exits - found.entry) * 100 / found.entry
     pnl = np.where(found.actions == ACTIONS.index(Action.SELL), -profits, profits)
-    explained = found.explained()
     return {
         "series_id": Integers(decided.series_ids),
         "open_time": Times(decided.open_time),
@@ -162,9 +163,7 @@ def _columns(found: SignalRows, decided: Block, closes: FloatArray, endings: End
         "confidence": Integers(found.confidence),
         **{name: Floats(getattr(found, name)) for name in _PRICES},
         "status": Words(np.where(active, 0, 1), STATUSES),
-        "exit_open_time": Times(decided.open_time[endings.by], active),
+        "exit_open_time": Times(decided.open_time[ended_by], active),
         "exit_price": Floats(exits),
         "pnl_percent": Floats(pnl),
-        "reasons": Documents([reasons for reasons, _ in explained]),
-        "breakdown": Documents([breakdown for _, breakdown in explained]),
     }

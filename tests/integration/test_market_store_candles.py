@@ -21,7 +21,8 @@ from missiondesk.refresh.steps import STEPS, Step
 from missiondesk.store.database import connect, transaction
 from missiondesk.store.market.candles import newest_candles, read_candles, write_candles
 from missiondesk.store.market.gaps import GapStatus, list_gaps
-from missiondesk.store.market.series import Series, keep_series, read_states
+from missiondesk.store.market.progress import last_seen
+from missiondesk.store.market.series import Series, keep_series
 from missiondesk.store.market.signals import expire_signals
 from models.market import Trade
 from tests.candle_tape import CandleTape
@@ -90,10 +91,10 @@ def test_a_correction_lets_the_steps_begin_anew_and_a_new_candle_does_not(engine
     calculate(engine, Step.INDICATORS, [series], ONE)
     store(engine, series, candles[90:])
     with engine.connect() as connection:
-        assert read_states(connection, Step.INDICATORS, [series.id])
+        assert last_seen(connection, [series.id])
     store(engine, series, at(candles, 10, 1.0))
     with engine.connect() as connection:
-        assert not read_states(connection, Step.INDICATORS, [series.id])
+        assert not last_seen(connection, [series.id])
 
 
 def gaps_of(engine: Engine, series: Series) -> list[tuple[int, int]]:

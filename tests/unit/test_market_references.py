@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from missiondesk.market.candles import Candles
 from missiondesk.market.indicators import indicator, series, value_at
-from missiondesk.market.panel import SeriesState
-from missiondesk.market.stored_indicators import STORED, continue_indicators
+from missiondesk.market.panel import NewCandles
+from missiondesk.market.stored_indicators import INDICATORS, STORED
 
 Column = NDArray[np.float64]
 
@@ -155,8 +155,6 @@ def usable(rows: list[dict[str, object]]) -> list[dict[str, object]]:
 def test_stored_values_over_years_of_real_candles(shared_data: Path) -> None:
     table = np.loadtxt(shared_data / "ohlcv/kraken/BTC-USD_1h.csv.gz", delimiter=",", skiprows=1)
     candles = Candles.from_rows(table.tolist(), "1h", "BTC/USD")
-    [stored] = continue_indicators([SeriesState()], [candles])
+    stored, _ = INDICATORS.continued(INDICATORS.beginning[np.newaxis], NewCandles.of([candles]))
     for name, spec in STORED.items():
-        np.testing.assert_allclose(
-            stored.values[name], series(candles, spec), rtol=1e-9, atol=1e-9, err_msg=name
-        )
+        np.testing.assert_allclose(stored[name], series(candles, spec), rtol=1e-9, atol=1e-9, err_msg=name)

@@ -12,10 +12,20 @@ from hypothesis import strategies as st
 
 from missiondesk.market.candles import Candles
 from missiondesk.market.ema_channel import EmaChannel
+from missiondesk.market.panel import NewCandles
 from missiondesk.market.regime import REGIMES, Regime
-from missiondesk.market.signal_series import ACTIONS, SIZES, STRATEGIES, CandleRows, signal_series
+from missiondesk.market.signal_series import (
+    ACTIONS,
+    SIZES,
+    STRATEGIES,
+    CandleRows,
+    explained,
+    signal_series,
+)
+from missiondesk.market.signal_settings import SignalSettings
 from missiondesk.market.signals import signal
 from missiondesk.market.situation import situation
+from missiondesk.market.situation_series import Spans
 
 HOUR = 3_600_000
 
@@ -27,11 +37,9 @@ def at(values: np.ndarray, row: int) -> float | None:
 def expect_the_same(series: list[Candles], rows: CandleRows) -> None:
     """Each row of `signal_series` against `situation` and `signal` at its candle."""
     found = signal_series(rows)
-    told = found.explained()
-    starts = np.cumsum([0, *(len(candles) for candles in series)])
-    for row, place in enumerate(rows.rows.tolist()):
-        number = int(np.searchsorted(starts, place, side="right")) - 1
-        candles = series[number][: place - int(starts[number]) + 1]
+    told = list(explained(rows))
+    candles_of_rows = [candles[:count] for candles in series for count in range(30, len(candles) + 1)]
+    for row, candles in enumerate(candles_of_rows):
         channel = EmaChannel(
             float(candles.close[-1]),
             float(rows.upper[row]),
@@ -64,17 +72,12 @@ def expect_the_same(series: list[Candles], rows: CandleRows) -> None:
 
 def laid_out(series: list[Candles], **columns: np.ndarray) -> CandleRows:
     """Rows from the 30th candle of each series on; columns are cut from what is given for every candle."""
-    lengths = [len(candles) for candles in series]
-    starts = np.cumsum([0, *lengths[:-1]])
-    firsts = np.repeat(starts, lengths)
-    rows = np.flatnonzero(np.arange(sum(lengths)) - firsts >= 29)
-    return CandleRows(
-        closes=np.concatenate([candles.close for candles in series]),
-        volumes=np.concatenate([candles.volume for candles in series]),
-        firsts=firsts,
-        rows=rows,
-        **{name: values[rows] for name, values in columns.items()},
-    )
+    spans, new = Spans(SignalSettings()), NewCandles.of(series)
+    nothing = NewCandles.of([candles[:0] for candles in series])
+    situations, _ = spans.continued(np.tile(spans.beginning, (len(series), 1)), new, nothing)
+    rows = np.flatnonzero(situations.counts >= 30)
+    chosen = {name: values[rows] for name, values in columns.items()}
+    return CandleRows(at=situations.places[rows], situations=situations, **chosen)
 
 
 @settings(deadline=None, max_examples=40)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import islice
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ from missiondesk.market.candles import FloatArray, TimeArray
 _HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + struct.pack(">ii", 0, 0)
 _TRAILER: Final = struct.pack(">h", -1)
 _JSONB_VERSION: Final = b"\x01"
+_LENGTH: Final = struct.Struct(">i")
 
 # PostgreSQL counts microseconds from 2000-01-01T00:00Z.
 _EPOCH_MS: Final = 946_684_800_000
@@ -35,6 +36,13 @@ class Integers:
 @dataclass(frozen=True, eq=False)
 class Floats:
     """A `double precision` column; NaN is written as null."""
+
+    values: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class FloatLists:
+    """A `double precision[]` column: a list of the same length in each row, shape (rows, length)."""
 
     values: FloatArray
 
@@ -57,45 +65,82 @@ class Words:
 
 @dataclass(frozen=True, eq=False)
 class Documents:
-    """A `jsonb` column of JSON texts."""
+    """The last columns of a table, `jsonb` all of them: a JSON text for each in every row.
 
-    texts: Sequence[str]
+    rows: made when they are written, so that the texts of few rows are in memory at a time.
+    """
+
+    names: tuple[str, ...]
+    rows: Iterable[tuple[str, ...]]
 
 
-Column = Integers | Floats | Times | Words | Documents
-ReadKind = Literal["integer", "time", "float"]
+Column = Integers | Floats | FloatLists | Times | Words
+ReadKind = Literal["integer", "time", "float"] | int
+"""A number stands for `double precision[]` with so many in each row."""
 
 _READ_TYPES: Final[Mapping[ReadKind, str]] = {"integer": ">i4", "time": ">i8", "float": ">f8"}
+_FLOAT8: Final = 701
+_ROWS_AT_ONCE: Final = 16_384
 
 
-def encode(columns: Sequence[Column]) -> Iterator[bytes]:
-    """The rows as pieces of one COPY stream; not in their order. Documents have to be the last columns."""
-    fixed = [column for column in columns if not isinstance(column, Documents)]
-    documents = [column for column in columns if isinstance(column, Documents)]
+def encode(columns: Sequence[Column], documents: Documents | None = None) -> Iterator[bytes]:
+    """The rows as pieces of one COPY stream; not in their order."""
+    shapes = _shapes(columns)
+    texts = iter(documents.rows) if documents else iter(())
+    width = len(columns) + (len(documents.names) if documents else 0)
     yield _HEADER
-    for rows in _of_same_shape(fixed):
-        records = _records(fixed, len(columns), rows)
-        yield records.tobytes() if not documents else _with_documents(records, documents, rows)
+    for start in range(0, len(shapes), _ROWS_AT_ONCE):
+        part = shapes[start : start + _ROWS_AT_ONCE]
+        told = [*islice(texts, len(part))]
+        for rows in _of_same_shape(part):
+            records = _records(columns, width, rows + start)
+            if documents:
+                yield _with_documents(records, [told[row] for row in rows.tolist()])
+            else:
+                yield records.tobytes()
     yield _TRAILER
 
 
 def decode(copied: bytes | memoryview, kinds: Sequence[ReadKind]) -> list[NDArray[np.generic]]:
     """The columns of a COPY stream without nulls, in native byte order; times in milliseconds."""
-    fields = [("count", ">i2")]
+    fields: list[tuple[str, Any]] = [("count", ">i2")]
     for place, kind in enumerate(kinds):
-        fields += [(f"length{place}", ">i4"), (f"value{place}", _READ_TYPES[kind])]
+        type = _list_type(kind) if isinstance(kind, int) else _READ_TYPES[kind]
+        fields += [(f"length{place}", ">i4"), (f"value{place}", type)]
     rows = copied[len(_HEADER) : -len(_TRAILER)]
     records = np.frombuffer(rows, dtype=fields) if len(rows) else np.empty(0, dtype=fields)
     return [_native(records[f"value{place}"], kind) for place, kind in enumerate(kinds)]
 
 
-def _native(values: NDArray[np.generic], kind: ReadKind) -> NDArray[np.generic]:
+def _list_type(length: int) -> list[Any]:
+    header = [(name, ">i4") for name in ("dimensions", "nulls", "type")]
+    if length == 0:
+        return header
+    item = [("size", ">i4"), ("value", ">f8")]
+    return [*header, ("length", ">i4"), ("first", ">i4"), ("items", item, (length,))]
+
+
+def _lists(values: FloatArray) -> NDArray[np.void]:
+    rows, length = values.shape
+    lists = np.empty(rows, dtype=_list_type(length))
+    lists["dimensions"], lists["nulls"], lists["type"] = int(length > 0), 0, _FLOAT8
+    if length:
+        lists["length"], lists["first"] = length, 1
+        lists["items"]["size"], lists["items"]["value"] = 8, values
+    return lists
+
+
+def _native(values: NDArray[Any], kind: ReadKind) -> NDArray[np.generic]:
+    if isinstance(kind, int):
+        if kind == 0:
+            return np.empty((len(values), 0))
+        return np.asarray(values["items"]["value"], dtype=np.float64)
     native = values.astype(values.dtype.newbyteorder("="))
     return native // 1000 + _EPOCH_MS if kind == "time" else native
 
 
-def _of_same_shape(columns: Sequence[Column]) -> Iterator[NDArray[np.intp]]:
-    """The places of rows that are alike in nulls and words, group by group."""
+def _shapes(columns: Sequence[Column]) -> NDArray[np.int64]:
+    """The same number for rows that are alike in nulls and words."""
     shape = np.zeros(_length(columns[0]), dtype=np.int64)
     for column in columns:
         match column:
@@ -107,10 +152,12 @@ def _of_same_shape(columns: Sequence[Column]) -> Iterator[NDArray[np.intp]]:
                 shape = shape * len(words) + places
             case _:
                 pass
-    if len(shape) == 0:
-        return
-    order = np.argsort(shape, kind="stable")
-    starts = np.flatnonzero(np.diff(shape[order])) + 1
+    return shape
+
+
+def _of_same_shape(shapes: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
+    order = np.argsort(shapes, kind="stable")
+    starts = np.flatnonzero(np.diff(shapes[order])) + 1
     yield from np.split(order, starts)
 
 
@@ -118,17 +165,15 @@ def _length(column: Column) -> int:
     match column:
         case Words(places, _):
             return len(places)
-        case Documents(texts):
-            return len(texts)
-        case Integers(values) | Floats(values) | Times(values, _):
+        case Integers(values) | Floats(values) | FloatLists(values) | Times(values, _):
             return len(values)
 
 
 def _records(columns: Sequence[Column], count: int, rows: NDArray[np.intp]) -> NDArray[np.void]:
-    fields: list[tuple[str, str]] = [("count", ">i2")]
+    fields: list[tuple[str, Any]] = [("count", ">i2")]
     content: dict[str, Any] = {"count": count}
     first = rows[0]
-    kind: str
+    kind: Any
     for place, column in enumerate(columns):
         length, value = f"length{place}", f"value{place}"
         match column:
@@ -136,14 +181,15 @@ def _records(columns: Sequence[Column], count: int, rows: NDArray[np.intp]) -> N
                 kind, content[value] = ">i4", values[rows]
             case Floats(floats):
                 kind, content[value] = "" if np.isnan(floats[first]) else ">f8", floats[rows]
+            case FloatLists(lists):
+                content[value] = _lists(lists[rows])
+                kind = content[value].dtype
             case Times(times, absent):
                 kind = "" if absent is not None and absent[first] else ">i8"
                 content[value] = (times[rows] - _EPOCH_MS) * 1000
             case Words(places, words):
                 text = words[places[first]].encode()
                 kind, content[value] = f"S{len(text)}", text
-            case Documents():
-                raise ValueError("documents are not of one length")
         fields.append((length, ">i4"))
         content[length] = np.dtype(kind).itemsize if kind else -1
         if kind:
@@ -154,16 +200,13 @@ def _records(columns: Sequence[Column], count: int, rows: NDArray[np.intp]) -> N
     return records
 
 
-def _with_documents(
-    records: NDArray[np.void], documents: Sequence[Documents], rows: NDArray[np.intp]
-) -> bytes:
+def _with_documents(records: NDArray[np.void], documents: Sequence[tuple[str, ...]]) -> bytes:
     width = records.dtype.itemsize
     packed = records.tobytes()
-    parts: list[Iterable[bytes]] = [[packed[start : start + width] for start in range(0, len(packed), width)]]
-    parts += [map(_document, [column.texts[row] for row in rows.tolist()]) for column in documents]
-    return b"".join(chain.from_iterable(zip(*parts, strict=True)))
-
-
-def _document(text: str) -> bytes:
-    content = _JSONB_VERSION + text.encode()
-    return struct.pack(">i", len(content)) + content
+    parts: list[bytes] = []
+    for start, texts in zip(range(0, len(packed), width), documents, strict=True):
+        parts.append(packed[start : start + width])
+        for text in texts:
+            content = text.encode()
+            parts += (_LENGTH.pack(len(content) + 1), _JSONB_VERSION, content)
+    return b"".join(parts)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from missiondesk.market.candles import Candles, FloatArray, TimeArray, to_datetime
+from missiondesk.market.candles import Candles, FloatArray, TimeArray
 from missiondesk.store.market.binary_copy import ReadKind
-from missiondesk.store.market.series import NEVER, Series
-from missiondesk.store.market.staging import copy_out
+from missiondesk.store.market.series import Series
+from missiondesk.store.market.staging import copy_out, listed
 
 CANDLE_COLUMNS = ("open", "high", "low", "close", "volume")
 
@@ -41,6 +41,11 @@ class Block:
         columns = {name: values[kept] for name, values in self.columns.items()}
         return Block(self.series_ids[kept], self.open_time[kept], columns)
 
+    def lengths(self, ids: NDArray[np.int32]) -> NDArray[np.int64]:
+        """How many rows each of these series has; ids ascending."""
+        edges = [np.searchsorted(self.series_ids, ids, side=side) for side in ("left", "right")]
+        return edges[1] - edges[0]
+
     def candles(self, of: Sequence[Series]) -> list[Candles]:
         """The candles of each of these series, in their order; empty where there are none."""
         places = dict(self.parts())
@@ -55,40 +60,36 @@ def read_block(
     connection: Connection,
     source: str,
     columns: Mapping[str, str] | Sequence[str],
-    after: Mapping[int, int],
-    until: Mapping[int, int] | None = None,
+    ids: Collection[int],
+    after: Collection[int],
+    until: Collection[int],
     *,
     where: str = "true",
     before_too: int = 0,
 ) -> Block:
     """Rows of `source` (a table, or a join of several, with series_id and open_time) later than `after`.
 
-    after, until: series id → open time (ms), exclusive and inclusive. columns: name → SQL expression.
-    where: which of them, as SQL.
+    after, until: of each of the series `ids`, opening times (ms), exclusive and inclusive. columns: name →
+    SQL expression. where: which of them, as SQL.
     before_too: how many rows that are not later than `after` are read as well, the newest ones.
     """
     expressions = columns if isinstance(columns, Mapping) else {name: name for name in columns}
-    values = ", ".join(
-        f"coalesce(({expression})::float8, 'NaN') AS {name}" for name, expression in expressions.items()
+    values = "".join(
+        f", coalesce(({expression})::float8, 'NaN') AS {name}" for name, expression in expressions.items()
     )
     names = "".join(f", found.{name}" for name in expressions)
-    rows = f"SELECT open_time, {values} FROM {source} WHERE series_id = wanted.id AND {where}"  # noqa: S608
-    later = f"({rows} AND open_time > wanted.after AND open_time <= wanted.until OFFSET 0)"
+    rows = f"SELECT open_time{values} FROM {source} WHERE series_id = wanted.id AND {where}"  # noqa: S608
+    later = f"({rows} AND open_time > {_AFTER} AND open_time <= {_UNTIL} OFFSET 0)"
     if before_too:
-        earlier = f"({rows} AND open_time <= wanted.after ORDER BY open_time DESC LIMIT {before_too:d})"
+        earlier = f"({rows} AND open_time <= {_AFTER} ORDER BY open_time DESC LIMIT {before_too:d})"
         later = f"({earlier} UNION ALL {later})"
     # A row per series drives the index; "found" is fenced, so that no plan reads whole tables for a few rows.
     query = (
         f"SELECT wanted.id, found.open_time{names}"  # noqa: S608 — only names from this package
-        " FROM unnest(%(ids)s::int[], %(after)s::timestamptz[], %(until)s::timestamptz[])"
+        " FROM unnest(%(ids)s::int[], %(after)s::float8[], %(until)s::float8[])"
         f" AS wanted (id, after, until) CROSS JOIN LATERAL {later} AS found"
     )
-    ids = list(after)
-    parameters = {
-        "ids": ids,
-        "after": [_moment(after[id]) for id in ids],
-        "until": [_moment(until[id]) if until is not None else "infinity" for id in ids],
-    }
+    parameters = {"ids": listed(ids), "after": listed(after), "until": listed(until)}
     kinds: list[ReadKind] = ["integer", "time"]
     kinds += ["float"] * len(expressions)
     series_ids, times, *found = copy_out(connection, query, kinds, parameters)
@@ -100,8 +101,8 @@ def read_block(
     return _sorted(block)
 
 
-def _moment(time: int) -> str:
-    return "-infinity" if time <= NEVER else to_datetime(time).isoformat()
+_AFTER: Final = "to_timestamp(wanted.after / 1000)"
+_UNTIL: Final = "to_timestamp(wanted.until / 1000)"
 
 
 def _sorted(block: Block) -> Block:

@@ -13,8 +13,9 @@ from missiondesk.market.candles import Candles
 from missiondesk.store.market.binary_copy import Column, Floats, Integers, Times, Words
 from missiondesk.store.market.blocks import CANDLE_COLUMNS, read_block
 from missiondesk.store.market.gaps import detect_gaps
-from missiondesk.store.market.series import NEVER, Series, forget_states, lock
-from missiondesk.store.market.staging import Written, execute, upsert
+from missiondesk.store.market.progress import ALWAYS, NEVER, forget_progress, last_seen
+from missiondesk.store.market.series import Series, lock
+from missiondesk.store.market.staging import Written, copy_out, listed, upsert
 from models.market_tables import candle
 
 Source = Literal["exchange", "trades", "lower"]
@@ -26,11 +27,10 @@ _SERVED_STAYS = "stored.source = 'exchange' AND given.source <> 'exchange'"
 
 @dataclass(frozen=True)
 class Extent:
-    """The first and the newest stored candle of a series (ms), and the newest one that a step has seen."""
+    """The opening times (ms) of the first and the newest stored candle of a series."""
 
     first: int
     newest: int
-    seen: int
 
 
 def write_candles(
@@ -46,7 +46,7 @@ def write_candles(
         return {}
     ids = [series.id for series, _ in given]
     lock(connection, ids)
-    seen = {id: extent.seen for id, extent in extents(connection, ids).items()}
+    seen = last_seen(connection, ids)
     lengths = [len(candles) for _, candles in given]
     columns: dict[str, Column] = {
         "series_id": Integers(np.repeat(np.array(ids, dtype=np.int32), lengths)),
@@ -60,7 +60,7 @@ def write_candles(
     written = upsert(connection, candle, columns, ("series_id", "open_time"), unless=_SERVED_STAYS)
     outdated = [id for id, change in written.items() if id in seen and change.first_open_time <= seen[id]]
     if outdated:
-        forget_states(connection, outdated)
+        forget_progress(connection, outdated)
     detect_gaps(connection, [series for series, _ in given], written)
     return written
 
@@ -69,29 +69,29 @@ def read_candles(
     connection: Connection, of: Sequence[Series], after: Mapping[int, int] | None = None
 ) -> list[Candles]:
     """The stored candles of each series later than `after` (ms, by id), all without it."""
-    since = {each.id: NEVER if after is None else after.get(each.id, NEVER) for each in of}
-    return read_block(connection, "candle", CANDLE_COLUMNS, since).candles(of)
+    since = [NEVER if after is None else after.get(each.id, NEVER) for each in of]
+    ids = [each.id for each in of]
+    return read_block(connection, "candle", CANDLE_COLUMNS, ids, since, [ALWAYS] * len(ids)).candles(of)
 
 
 def newest_candles(connection: Connection, of: Series, count: int, until: int) -> Candles:
     """The newest `count` stored candles of a series that opened not later than `until` (ms)."""
-    block = read_block(connection, "candle", CANDLE_COLUMNS, {of.id: until}, {of.id: until}, before_too=count)
+    block = read_block(connection, "candle", CANDLE_COLUMNS, [of.id], [until], [until], before_too=count)
     return block.candles([of])[0]
 
 
 def extents(connection: Connection, ids: Collection[int]) -> dict[int, Extent]:
     """Where each series begins and ends; those without candles are left out."""
-    rows = execute(
+    found, first, newest = copy_out(
         connection,
-        "SELECT id, (extract(epoch FROM first.open_time) * 1000)::bigint,"
-        " (extract(epoch FROM newest.open_time) * 1000)::bigint,"
-        " (SELECT (extract(epoch FROM max(last_open_time)) * 1000)::bigint"
-        "  FROM series_state WHERE series_id = id)"
-        " FROM unnest(CAST(:ids AS int[])) AS wanted (id)"
+        "SELECT id, first.open_time, newest.open_time FROM unnest(%(ids)s::int[]) AS wanted (id)"
         " CROSS JOIN LATERAL (SELECT open_time FROM candle WHERE series_id = id"
         "  ORDER BY open_time LIMIT 1) AS first"
         " CROSS JOIN LATERAL (SELECT open_time FROM candle WHERE series_id = id"
         "  ORDER BY open_time DESC LIMIT 1) AS newest",
-        ids=list(ids),
+        ["integer", "time", "time"],
+        {"ids": listed(ids)},
     )
-    return {row[0]: Extent(row[1], row[2], NEVER if row[3] is None else row[3]) for row in rows}
+    return {
+        id: Extent(*ends) for id, *ends in zip(found.tolist(), first.tolist(), newest.tolist(), strict=True)
+    }

@@ -11,8 +11,10 @@ import numpy as np
 from sqlalchemy import Connection, Engine
 
 from missiondesk.market.candles import TimeArray, timeframe_milliseconds
+from missiondesk.store.market.blocks import read_block
+from missiondesk.store.market.progress import ALWAYS
 from missiondesk.store.market.series import Series
-from missiondesk.store.market.staging import Written, execute
+from missiondesk.store.market.staging import Written, execute, listed
 
 
 class GapStatus(StrEnum):
@@ -88,38 +90,42 @@ def untraded_open_times(connection: Connection, series: Series, since: int) -> T
 
 def detect_gaps(connection: Connection, of: Sequence[Series], written: Mapping[int, Written]) -> None:
     """Note what is absent between stored candles, from the candle before the first written one on."""
-    changed = [each for each in of if each.id in written and written[each.id].inserted]
+    changed = {each.id: each for each in of if each.id in written and written[each.id].inserted}
     if not changed:
         return
-    given = {
-        "ids": [each.id for each in changed],
-        "since": [written[each.id].first_open_time for each in changed],
-        "steps": [timeframe_milliseconds(each.interval) for each in changed],
+    ids = np.array(sorted(changed), dtype=np.int32)
+    before_written = [written[id].first_open_time - 1 for id in ids.tolist()]
+    # A gap may end at the candle before what was written, or begin there.
+    block = read_block(connection, "candle", (), ids, before_written, [ALWAYS] * len(ids), before_too=1)
+    lengths = np.array([timeframe_milliseconds(changed[id].interval) for id in ids.tolist()])
+    length = lengths[np.searchsorted(ids, block.series_ids)][:-1]
+    holes = (np.diff(block.series_ids) == 0) & (np.diff(block.open_time) > length)
+    begins = np.flatnonzero(np.diff(block.series_ids, prepend=-1))
+    found = {
+        "ids": listed(block.series_ids[:-1][holes]),
+        "firsts": listed((block.open_time[:-1] + length)[holes]),
+        "lasts": listed((block.open_time[1:] - length)[holes]),
     }
-    # `opened` begins one candle before what was written: a gap may end there, or begin.
-    stretches = (
-        "WITH wanted AS (SELECT id, step * interval '1 millisecond' AS step,"
-        "  coalesce((SELECT max(open_time) FROM candle WHERE series_id = id"
-        "   AND open_time < to_timestamp(since / 1000.0)), '-infinity') AS since"
-        "  FROM unnest(CAST(:ids AS int[]), CAST(:since AS bigint[]), CAST(:steps AS bigint[]))"
-        "  AS given (id, since, step)),"
-        " found AS (SELECT id, opened + step AS first_open_time, next - step AS last_open_time"
-        "  FROM wanted CROSS JOIN LATERAL (SELECT open_time AS opened,"
-        "   lead(open_time) OVER (ORDER BY open_time) AS next"
-        "   FROM candle WHERE series_id = id AND open_time >= since) AS stretch"
-        "  WHERE next - opened > step)"
+    gaps = (
+        "(SELECT id, to_timestamp(first / 1000) AS first, to_timestamp(last / 1000) AS last"
+        " FROM unnest(CAST(:ids AS int[]), CAST(:firsts AS float8[]), CAST(:lasts AS float8[]))"
+        " AS gaps (id, first, last)) AS found"
     )
     execute(
         connection,
-        f"{stretches} DELETE FROM candle_gap gap USING wanted"  # noqa: S608
-        " WHERE gap.series_id = wanted.id AND gap.last_open_time >= wanted.since"
-        " AND NOT EXISTS (SELECT FROM found WHERE found.id = gap.series_id"
-        "  AND found.first_open_time = gap.first_open_time AND found.last_open_time = gap.last_open_time)",
-        **given,
+        "DELETE FROM candle_gap AS gap"  # noqa: S608
+        " USING unnest(CAST(:changed AS int[]), CAST(:since AS float8[])) AS given (id, since)"
+        " WHERE gap.series_id = given.id AND gap.last_open_time >= to_timestamp(since / 1000)"
+        f" AND NOT EXISTS (SELECT FROM {gaps} WHERE id = gap.series_id"
+        "  AND first = gap.first_open_time AND last = gap.last_open_time)",
+        changed=listed(ids),
+        since=listed(block.open_time[begins]),
+        **found,
     )
-    execute(
-        connection,
-        f"{stretches} INSERT INTO candle_gap (series_id, first_open_time, last_open_time)"  # noqa: S608
-        " SELECT id, first_open_time, last_open_time FROM found ON CONFLICT DO NOTHING",
-        **given,
-    )
+    if holes.any():
+        execute(
+            connection,
+            "INSERT INTO candle_gap (series_id, first_open_time, last_open_time)"  # noqa: S608
+            f" SELECT id, first, last FROM {gaps} ON CONFLICT DO NOTHING",
+            **found,
+        )

@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from missiondesk.store.market.staging import execute
+from missiondesk.market.candles import FloatArray, TimeArray
+from missiondesk.store.market.staging import execute, listed
 
 SIGNAL_KEY: Final = ("series_id", "open_time", "strategy")
 
 
-def close_signals(connection: Connection, ends: Mapping[int, tuple[int, float]]) -> dict[int, int]:
-    """Close the active signals of each series that are older than its end: (open time in ms, close there).
+CANCELLED_STAYS: Final = "stored.status = 'cancelled'"
+"""What people have cancelled is theirs: no calculation changes it."""
 
-    Returns how many these were, by series.
 
-    The profit or loss is `market.signals.pnl_percent` of each one's own entry.
+def close_signals(
+    connection: Connection, ids: NDArray[np.int32], times: TimeArray, prices: FloatArray
+) -> int:
+    """Close the active signals of these series that are older than these opening times (ms), at the prices.
+
+    The profit or loss is `market.signals.pnl_percent` of each one's own entry. Returns how many these were.
     """
-    if not ends:
-        return {}
+    if not len(ids):
+        return 0
     closed = execute(
         connection,
-        "WITH closed AS (UPDATE trading_signal SET status = 'closed', exit_open_time = given.at,"
-        " exit_price = given.price,"
+        "UPDATE trading_signal SET status = 'closed', exit_open_time = given.at, exit_price = given.price,"
         " pnl_percent = CASE action WHEN 'buy' THEN (given.price - entry) * 100 / entry"
         "  WHEN 'sell' THEN -((given.price - entry) * 100 / entry) END"
-        " FROM (SELECT id AS series_id, to_timestamp(at / 1000.0) AS at, price"
-        "  FROM unnest(CAST(:ids AS int[]), CAST(:times AS bigint[]), CAST(:prices AS float8[]))"
+        " FROM (SELECT id AS series_id, to_timestamp(at / 1000) AS at, price"
+        "  FROM unnest(CAST(:ids AS int[]), CAST(:times AS float8[]), CAST(:prices AS float8[]))"
         "  AS ends (id, at, price)) AS given"
-        " WHERE trading_signal.series_id = given.series_id AND status = 'active' AND open_time < given.at"
-        " RETURNING trading_signal.series_id) SELECT series_id, count(*) FROM closed GROUP BY series_id",
-        ids=list(ends),
-        times=[time for time, _ in ends.values()],
-        prices=[price for _, price in ends.values()],
+        " WHERE trading_signal.series_id = given.series_id AND status = 'active' AND open_time < given.at",
+        ids=listed(ids),
+        times=listed(times),
+        prices=listed(map(repr, prices.tolist())),
     )
-    return {row[0]: row[1] for row in closed}
+    return int(closed.rowcount)
 
 
 def expire_signals(connection: Connection, refreshed: Collection[int]) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Table, text
 
-from missiondesk.store.market.binary_copy import Column, Integers, ReadKind, Times, decode, encode
+from missiondesk.store.market.binary_copy import Column, Documents, Integers, ReadKind, decode, encode
 
 _AT_ONCE = 1 << 20
 
@@ -25,50 +25,66 @@ class Written:
     first_open_time: int
 
 
+@dataclass(frozen=True)
+class Calculated:
+    """What was written of a calculation: series with rows that changed, rows that are new, that differed."""
+
+    series: int = 0
+    inserted: int = 0
+    updated: int = 0
+
+    def and_also(self, other: Calculated) -> Calculated:
+        return Calculated(
+            self.series + other.series, self.inserted + other.inserted, self.updated + other.updated
+        )
+
+
 def upsert(
     connection: Connection,
     table: Table,
     columns: Mapping[str, Column],
     key: Sequence[str],
     *,
+    documents: Documents | None = None,
     unless: str = "",
     whole: Collection[int] = (),
 ) -> dict[int, Written]:
     """Insert or change rows by their key, in the transaction of `connection`; series that changed, by id.
 
     `unless` names rows that stay as they are, over `stored` and `given`. Of the series in `whole` these are
-    all rows that there shall be: others are deleted.
+    all rows that there shall be: others are deleted (then `unless` is over `stored` alone).
     """
-    names = list(columns)
+    names = [*columns, *(documents.names if documents else ())]
     staged = f"staged_{table.name}"
-    listed, keys = ", ".join(names), ", ".join(key)
+    among, keys = ", ".join(names), ", ".join(key)
     values = [name for name in names if name not in key]
-    execute(connection, f"CREATE TEMPORARY TABLE {staged} AS SELECT {listed} FROM {table.name} WITH NO DATA")  # noqa: S608
-    copy_in(connection, f"COPY {staged} ({listed}) FROM STDIN (FORMAT binary)", encode([*columns.values()]))
+    execute(connection, f"CREATE TEMPORARY TABLE {staged} AS SELECT {among} FROM {table.name} WITH NO DATA")  # noqa: S608
+    _copy_rows(connection, staged, columns, documents)
     if whole:
         same = " AND ".join(f"given.{name} = stored.{name}" for name in key)
         execute(
             connection,
-            f"DELETE FROM {table.name} stored WHERE series_id = ANY (:whole)"  # noqa: S608
-            f" AND NOT EXISTS (SELECT FROM {staged} given WHERE {same})",
-            whole=list(whole),
+            f"DELETE FROM {table.name} stored WHERE series_id = ANY (CAST(:whole AS int[]))"  # noqa: S608
+            f" AND NOT EXISTS (SELECT FROM {staged} given WHERE {same}) AND NOT ({unless or 'false'})",
+            whole=listed(whole),
         )
     condition = f"({_each('stored', values)}) IS DISTINCT FROM ({_each('excluded', values)})"
     if unless:
         condition += f" AND NOT ({unless.replace('given.', 'excluded.')})"
-    found = execute(
+    ids, inserted, updated, first = copy_out(
         connection,
         f"WITH written AS ("  # noqa: S608
-        f" INSERT INTO {table.name} AS stored ({listed}) SELECT {listed} FROM {staged}"
+        f" INSERT INTO {table.name} AS stored ({among}) SELECT {among} FROM {staged}"
         f" ON CONFLICT ({keys}) DO UPDATE SET ({', '.join(values)}) = ROW ({_each('excluded', values)})"
         f" WHERE {condition}"
         f" RETURNING stored.series_id, stored.open_time, stored.xmax = 0 AS inserted)"
-        f" SELECT series_id, count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted),"
-        f" (extract(epoch FROM min(open_time)) * 1000)::bigint FROM written GROUP BY series_id",
+        f" SELECT series_id, (count(*) FILTER (WHERE inserted))::int,"
+        f" (count(*) FILTER (WHERE NOT inserted))::int, min(open_time) FROM written GROUP BY series_id",
+        ["integer", "integer", "integer", "time"],
     )
-    written = {row[0]: Written(row[1], row[2], row[3]) for row in found}
     execute(connection, f"DROP TABLE {staged}")
-    return written
+    changes = zip(ids.tolist(), inserted.tolist(), updated.tolist(), first.tolist(), strict=True)
+    return {id: Written(*change) for id, *change in changes}
 
 
 def write_calculated(
@@ -77,7 +93,10 @@ def write_calculated(
     columns: Mapping[str, Column],
     key: Sequence[str],
     anew: Collection[int],
-) -> dict[int, Written]:
+    *,
+    documents: Documents | None = None,
+    unless: str = "",
+) -> Calculated:
     """Write what was calculated of candles that had no rows yet, except for the series `anew`.
 
     Those were calculated from their beginning on; where they have rows, everything is compared with them. All
@@ -87,28 +106,28 @@ def write_calculated(
         bool(anew)
         and execute(
             connection,
-            f"SELECT EXISTS (SELECT FROM {table.name} WHERE series_id = ANY (:anew))",  # noqa: S608
-            anew=list(anew),
+            f"SELECT EXISTS (SELECT FROM {table.name} WHERE series_id = ANY (CAST(:anew AS int[])))",  # noqa: S608
+            anew=listed(anew),
         ).scalar_one()
     )
     if stored:
-        return upsert(connection, table, columns, key, whole=anew)
-    listed = ", ".join(columns)
-    copy_in(
-        connection, f"COPY {table.name} ({listed}) FROM STDIN (FORMAT binary)", encode([*columns.values()])
-    )
-    return _new_rows(columns["series_id"], columns["open_time"])
-
-
-def _new_rows(ids: Column, times: Column) -> dict[int, Written]:
-    assert isinstance(ids, Integers) and isinstance(times, Times)
-    found, firsts, counts = np.unique(ids.values, return_index=True, return_counts=True)
-    return {
-        id: Written(count, 0, first)
-        for id, count, first in zip(
-            found.tolist(), counts.tolist(), times.values[firsts].tolist(), strict=True
+        written = upsert(connection, table, columns, key, documents=documents, unless=unless, whole=anew)
+        inserted, updated = (
+            sum(getattr(each, what) for each in written.values()) for what in ("inserted", "updated")
         )
-    }
+        return Calculated(len(written), inserted, updated)
+    _copy_rows(connection, table.name, columns, documents)
+    ids = columns["series_id"]
+    assert isinstance(ids, Integers)
+    return Calculated(int(np.count_nonzero(np.diff(ids.values, prepend=-1))), len(ids.values))
+
+
+def _copy_rows(
+    connection: Connection, table: str, columns: Mapping[str, Column], documents: Documents | None
+) -> None:
+    names = [*columns, *(documents.names if documents else ())]
+    statement = f"COPY {table} ({', '.join(names)}) FROM STDIN (FORMAT binary)"
+    copy_in(connection, statement, encode([*columns.values()], documents))
 
 
 def copy_in(connection: Connection, statement: str, pieces: Iterable[bytes]) -> None:
@@ -118,7 +137,7 @@ def copy_in(connection: Connection, statement: str, pieces: Iterable[bytes]) -> 
 
 
 def copy_out(
-    connection: Connection, query: str, kinds: Sequence[ReadKind], parameters: Mapping[str, Any]
+    connection: Connection, query: str, kinds: Sequence[ReadKind], parameters: Mapping[str, Any] | None = None
 ) -> list[NDArray[np.generic]]:
     """The columns of a query, in the %(name)s style, whose fields are never null."""
     cursor = connection.connection.cursor()
@@ -126,6 +145,11 @@ def copy_out(
     asked = cursor.mogrify(query, parameters).decode()
     cursor.copy_expert(f"COPY ({asked}) TO STDOUT (FORMAT binary)", buffer)
     return decode(buffer.getbuffer(), kinds)
+
+
+def listed(values: Iterable[object]) -> str:
+    """An array as PostgreSQL reads it from text, for a parameter that is cast."""
+    return "{" + ",".join(map(str, values)) + "}"
 
 
 def execute(connection: Connection, statement: str, **parameters: Any) -> Any:
