@@ -149,7 +149,7 @@ class CcxtExchange:
     def positions(self) -> Sequence[Position]:
         if not any(instrument.is_contract for instrument in self.instruments().values()):
             return []
-        return self._wire.read(_positions_of, "fetch_positions")
+        return self._wire.read(self._positions_of, "fetch_positions")
 
     def place(
         self,
@@ -221,13 +221,13 @@ class CcxtExchange:
                 if _same_id(raw.get("clientOrderId"), client_order_id):
                     return self._with_fee(self._order_of(raw))
                 seen.add(raw["id"])
+        filled: dict[str, None] = {}
         for raw in self._listed("fetch_my_trades", symbol, since, {}):
-            if raw["symbol"] != symbol or raw["order"] in seen:
-                continue
-            seen.add(raw["order"])
-            filled = self._fetch(raw["order"], symbol)
-            if filled is not None and _same_id(filled.client_order_id, client_order_id):
-                return filled
+            if raw["symbol"] == symbol and raw["order"] not in seen:
+                filled[raw["order"]] = None
+        for raw in self._orders_by_id(list(filled), symbol):
+            if _same_id(raw.get("clientOrderId"), client_order_id):
+                return self._order_of(raw)
         return None
 
     def cancel(self, order: ExchangeOrder) -> ExchangeOrder:
@@ -259,6 +259,10 @@ class CcxtExchange:
         found = (values.instrument_of(self._name, market, unit) for market in raw.values())
         return {instrument.symbol: instrument for instrument in found if instrument is not None}
 
+    def _positions_of(self, raw: Iterable[Mapping[str, Any]]) -> list[Position]:
+        found = (values.position_of(position, self._venue) for position in raw)
+        return [position for position in found if position is not None]
+
     def _order_of(self, raw: Mapping[str, Any]) -> ExchangeOrder:
         return values.order_of(raw, self._instrument(raw["symbol"]), self._venue)
 
@@ -282,6 +286,19 @@ class CcxtExchange:
         fills = self._wire.read(list, "fetch_my_trades", order.symbol, None, None, only)
         fee = values.fees_of((fill["fee"] for fill in fills if fill["fee"]), instrument, order.average)
         return replace(order, fee=fee * unit)
+
+    def _orders_by_id(self, exchange_order_ids: Sequence[str], symbol: str) -> Iterator[Mapping[str, Any]]:
+        """In as few requests as the venue lets us: each may fail, and then all has to be asked anew."""
+        at_once = self._venue.orders_at_once
+        for start in range(0, len(exchange_order_ids), at_once):
+            wanted = list(exchange_order_ids[start : start + at_once])
+            try:
+                if at_once == 1:
+                    yield self._wire.read(dict, "fetch_order", wanted[0], symbol)
+                else:
+                    yield from self._wire.read(list, "fetch_orders_by_ids", wanted, symbol)
+            except OrderRejected as error:
+                raise ExchangeUnreachable(f"{self._name} lists fills of orders it denies: {error}") from None
 
     def _order_lists(self) -> Iterator[str]:
         yield "fetch_open_orders"
@@ -356,11 +373,6 @@ def _rows_of(raw: Iterable[Sequence[Any]]) -> list[list[float]]:
 
 def _trades_of(raw: Iterable[Mapping[str, Any]]) -> list[Trade]:
     return [values.trade_of(trade) for trade in raw]
-
-
-def _positions_of(raw: Iterable[Mapping[str, Any]]) -> list[Position]:
-    found = (values.position_of(position) for position in raw)
-    return [position for position in found if position is not None]
 
 
 def _id_of(raw: Mapping[str, Any]) -> str:

@@ -26,6 +26,8 @@ class Venue:
     any instant.
     finds_by_client_order_id: whether one order can be asked for by its client order id.
     amount_keys: what the venue itself calls the ordered and the filled amount, where ccxt mixes units up.
+    position_key: what the venue itself calls the signed contracts of a position, where ccxt guesses the sign.
+    orders_at_once: how many orders can be asked for together by the venue's own ids.
     cost_key: what the venue itself calls the cost of an order's fills, where ccxt works it out from an
     average price that the venue has rounded.
     fees_in_fills: for venues whose orders tell no fee, the coins in one unit of what ccxt reads in their
@@ -49,6 +51,8 @@ class Venue:
     newest_trades: int | None = None
     finds_by_client_order_id: bool = False
     amount_keys: tuple[str, str] | None = None
+    position_key: str | None = None
+    orders_at_once: int = 1
     cost_key: str | None = None
     fees_in_fills: Decimal | None = None
     inverse_unit: Decimal = Decimal(1)
@@ -75,6 +79,7 @@ _VENUES: Final = (
         ),
         offset_parameter="ofs",
         candle_page=None,
+        orders_at_once=20,
         cost_key="cost",
         wrong_keys=("EAPI:Invalid signature", "EAuth:Account"),
         unlisted=("EQuery:Unknown asset pair",),
@@ -101,6 +106,7 @@ _VENUES: Final = (
         candle_page=1000,
         candles_count_contracts=True,
         amount_keys=("orderQty", "cumQty"),
+        position_key="currentQty",
         fees_in_fills=Decimal("0.00000001"),
         unlisted=("symbol is invalid",),
         # In satoshis: ccxt takes BitMEX's multiplier as it is.

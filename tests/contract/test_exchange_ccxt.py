@@ -466,6 +466,30 @@ class TestFinding:
         assert found is not None
         assert found.exchange_order_id == "OURS"
 
+    def test_the_orders_of_many_fills_are_asked_for_together(
+        self, venue: RecordedVenue, exchange: CcxtExchange
+    ) -> None:
+        fill = {"pair": "XXBTZUSD", "time": NOW.timestamp(), "type": "buy", "price": "27500", "vol": "1.25"}
+        fills = {f"T{number:02}": fill | {"ordertxid": f"O{number:02}"} for number in range(45)}
+        venue.says(
+            "/TradesHistory",
+            Answer(json.dumps({"error": [], "result": {"trades": fills, "count": 45}})),
+            Answer('{"error":[],"result":{"trades":{},"count":45}}'),
+        )
+
+        def asked(request: Request) -> Answer:
+            txids = request.parameters["txid"].split(",")
+            orders = {
+                txid: an_order(cl_ord_id=CLIENT_ORDER_ID if txid == "O44" else "f" * 32) for txid in txids
+            }
+            return Answer(json.dumps({"error": [], "result": orders}))
+
+        venue.says("/QueryOrders", asked)
+        found = find(exchange)
+        assert found is not None
+        assert found.exchange_order_id == "O44"
+        assert len(venue.asked("/QueryOrders")) == 3
+
     def test_the_id_is_known_again_with_hyphens(self, venue: RecordedVenue, exchange: CcxtExchange) -> None:
         hyphened = "da8e4ad5-9b78-481c-93e5-89746b0cf91f"
         venue.result("/OpenOrders", {"open": {"OURS": an_order(status="open", cl_ord_id=hyphened)}})
