@@ -19,9 +19,11 @@ from prefect.client.schemas.filters import (
 )
 from prefect.states import Cancelling, Completed
 
+from deployments.market import QUEUES
 from deployments.prefork.flow_runs import FlowRuns
 from deployments.prefork.registry import WorkerRegistry
 from deployments.prefork.worker import PreforkWorker
+from deployments.queues import keep_queues
 from tests.integration.prefork_worker import ROOT, Pool, RunningWorker, all_gone, wait_for
 
 pytestmark = pytest.mark.prefect
@@ -323,3 +325,42 @@ def test_run_once_runs_what_is_due_and_returns(pool: Pool, prefect_api: str, sho
     finally:
         worker.end()
     assert all(pool.state(run).is_completed() for run in runs)
+
+
+def wait_until_polled(pool: Pool, polls: int = 3) -> None:
+    """So often from now on: what was ordered before has certainly been fetched by the last but one."""
+    begun, seen = datetime.now(UTC), set[datetime]()
+
+    def enough() -> bool:
+        queues = pool.client.read_work_queues(work_pool_name=pool.name)
+        seen.update(each.last_polled for each in queues if each.last_polled and each.last_polled > begun)
+        return len(seen) >= polls
+
+    wait_for(enough)
+
+
+def test_of_two_runs_that_wait_the_one_of_the_more_urgent_queue_begins_first(
+    pool: Pool, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    asyncio.run(make_queues(pool))
+    start_worker(MISSIONDESK_WORKER_CHILDREN="1")
+    gate = tmp_path / "gate"
+    gate.mkdir()
+    busy = pool.order(pool.deploy("wait_for_file"), {"folder": str(gate)})
+    pool.wait_until_running(busy)
+    waiting = {}
+    for queue in ("ohlc", "signals"):  # the less urgent one is asked for first
+        deployment = pool.deploy("three_tasks", work_queue_name=queue)
+        waiting[queue] = pool.order(deployment)
+    wait_until_polled(pool)
+    assert all(pool.state(run).is_scheduled() for run in waiting.values())
+    (gate / "go").touch()
+    for run in waiting.values():
+        assert pool.wait_until_over(run).is_completed()
+    begun = {queue: pool.run(run).start_time for queue, run in waiting.items()}
+    assert begun["signals"] < begun["ohlc"]
+
+
+async def make_queues(pool: Pool) -> None:
+    async with get_client() as client:
+        await keep_queues(client, pool.name, QUEUES, {})
