@@ -109,18 +109,25 @@ def balances_of(raw: Raw) -> dict[str, tuple[Decimal, Decimal]]:
     }
 
 
-def position_of(raw: Raw) -> Position | None:
+def position_of(raw: Raw, venue: Venue) -> Position | None:
     """None when it is flat."""
-    amount = abs(_number(raw.get("contracts")) or _ZERO)
+    amount = _signed_contracts(raw, venue.position_key)
     if amount == 0:
         return None
     return Position(
         symbol=raw["symbol"],
-        amount=-amount if raw["side"] == "short" else amount,
+        amount=amount,
         entry_price=_needed(raw["entryPrice"]),
         unrealised=_number(raw.get("unrealizedPnl")) or _ZERO,
         leverage=_number(raw.get("leverage")) or Decimal(1),
     )
+
+
+def _signed_contracts(raw: Raw, key: str | None) -> Decimal:
+    if key is not None:
+        return _needed(raw["info"].get(key))
+    amount = abs(_number(raw.get("contracts")) or _ZERO)
+    return -amount if raw["side"] == "short" else amount
 
 
 def order_of(raw: Raw, instrument: Instrument, venue: Venue) -> ExchangeOrder:

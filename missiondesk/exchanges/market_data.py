@@ -170,13 +170,17 @@ class LiveMarkets:
         newest_close_at = since + _length(place.timeframe)
         if len(trades) >= _TRADES or any(trade.at >= newest_close_at for trade in trades):
             return False
-        return _agrees(served, trades)
+        counts_alike = not market.instruments()[place.symbol].is_contract
+        return _agrees(served, trades, counts_alike)
 
 
-def _agrees(served: Candles, trades: Sequence[Trade]) -> bool:
-    """Whether the newest candle is made of these trades: all of their volume, and the last price."""
+def _agrees(served: Candles, trades: Sequence[Trade], counts_alike: bool) -> bool:
+    """Whether the newest candle is made of these trades: all of their volume, and the last price.
+
+    counts_alike: trades in contracts and candles in coins can't be compared by their volume.
+    """
     volume = float(sum((trade.amount for trade in trades), Decimal(0)))
-    if not isclose(served.volume[-1], volume, rel_tol=1e-6):
+    if counts_alike and not isclose(served.volume[-1], volume, rel_tol=1e-6):
         return False
     return not trades or isclose(served.close[-1], float(trades[-1].price), rel_tol=1e-9)
 

@@ -145,7 +145,7 @@ class PaperExchange:
         instrument = self._market.instruments().get(order.symbol)
         if order.status != "open" or instrument is None:
             return order
-        passages = passages_since(self._market, order.symbol, order.seen_until, self._clock())
+        passages = passages_since(self._market, instrument, order.seen_until, self._clock())
         if not passages:
             return order
         with self._wallet() as wallet:

@@ -11,16 +11,18 @@ from typing import Final
 
 from missiondesk.exchanges.port import MarketData
 from missiondesk.market.candles import Candles, timeframe_milliseconds, to_datetime, to_milliseconds
-from models.market import Side, Trade
+from models.market import Instrument, Side, Trade
 
 _TRADES: Final = 1000
 # Kraken serves 720 bars and no older ones.
 _BARS: Final = 700
+# A venue where nothing trades for so long is quiet, or does not show all.
+_GAP: Final = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
 class Passage:
-    """Lowest and highest price and volume (base units) of a stretch of at most one bar, until an instant."""
+    """Lowest and highest price and volume of a stretch of at most one bar, until an instant."""
 
     until: datetime
     low: Decimal
@@ -32,22 +34,33 @@ class Passage:
         return self.low < price if side == "buy" else self.high > price
 
 
-def passages_since(market: MarketData, symbol: str, since: datetime, now: datetime) -> list[Passage]:
-    """What traded after `since`, oldest first: trades as far as one answer goes, then whole closed bars.
+def passages_since(
+    market: MarketData, instrument: Instrument, since: datetime, now: datetime
+) -> list[Passage]:
+    """What traded after `since`, oldest first: trade by trade, in whole closed bars where trades lack.
 
-    Bars are of one minute while the venue still serves them from there on, and longer ones after a long time.
+    One answer may end too early, or begin too late where a venue shows only its newest trades. Bars are of
+    one minute while the venue still serves them from there on, and longer ones after a long time.
     """
-    served = market.trades(symbol, since=since, limit=_TRADES)
+    served = market.trades(instrument.symbol, since=since, limit=_TRADES)
     trades = [trade for trade in served if trade.at > since]
     found = passages_of_trades(trades)
+    if trades and trades[0].at - since > _GAP:
+        found = _bars_between(market, instrument, since, trades[0].at, now) + found
     if len(served) < _TRADES:
         return found
     start = trades[-1].at if trades else since
+    return found + _bars_between(market, instrument, start, now, now)
+
+
+def _bars_between(
+    market: MarketData, instrument: Instrument, since: datetime, until: datetime, now: datetime
+) -> list[Passage]:
     for timeframe in market.timeframes():
-        if now - start < _BARS * timedelta(milliseconds=timeframe_milliseconds(timeframe)):
-            bars = market.candles(symbol, timeframe, since=start, limit=_BARS).closed_at(now)
-            return found + passages_of_bars(bars[bars.open_time >= to_milliseconds(start)])
-    return found
+        if now - since < _BARS * timedelta(milliseconds=timeframe_milliseconds(timeframe)):
+            bars = market.candles(instrument.symbol, timeframe, since=since, limit=_BARS).closed_at(until)
+            return passages_of_bars(bars[bars.open_time >= to_milliseconds(since)], instrument)
+    return []
 
 
 def passages_of_trades(trades: Sequence[Trade]) -> list[Passage]:
@@ -66,15 +79,22 @@ def passages_of_trades(trades: Sequence[Trade]) -> list[Passage]:
     return found
 
 
-def passages_of_bars(candles: Candles) -> list[Passage]:
+def passages_of_bars(candles: Candles, instrument: Instrument) -> list[Passage]:
     """One for each bar; the caller leaves out the running one."""
-    columns = (candles.open_time, candles.low, candles.high, candles.volume)
+    columns = (candles.open_time, candles.low, candles.high, candles.close, candles.volume)
     return [
         Passage(
             until=to_datetime(int(opening) + candles.milliseconds),
             low=Decimal(str(low)),
             high=Decimal(str(high)),
-            volume=Decimal(str(volume)),
+            volume=_amount(instrument, Decimal(str(volume)), Decimal(str(close))),
         )
-        for opening, low, high, volume in zip(*columns, strict=True)
+        for opening, low, high, close, volume in zip(*columns, strict=True)
     ]
+
+
+def _amount(instrument: Instrument, coins: Decimal, price: Decimal) -> Decimal:
+    """In what orders count: contracts, in their markets."""
+    if not instrument.is_contract:
+        return coins
+    return (coins * price if instrument.inverse else coins) / instrument.contract_size

@@ -16,6 +16,7 @@ from missiondesk.exchanges.ccxt_exchange import CcxtExchange
 from missiondesk.exchanges.credentials import Credentials
 from models.errors import ExchangeUnreachable, VenueClosed
 from models.market import Instrument
+from models.order import Position
 from tests.contract.recorded_venue import Answer, RecordedVenue, Request, recorded_venue, recordings
 
 NOW = datetime(2026, 3, 2, 12, 0, 30, tzinfo=UTC)
@@ -191,3 +192,84 @@ def test_bitmex_still_speaks_to_a_local_venue(venue: RecordedVenue, bitmex: Ccxt
     venue.says("/order", Answer(recordings(wire / "bitmex" / "rest" / "jkorf_endpoints.jsonl")["PlaceOrder"]))
     place(bitmex, "BTC/USD:BTC", "100", None)
     assert json.loads(venue.asked("/order")[0].body)["clOrdID"] == CLIENT_ORDER_ID
+
+
+class TestRecordedContracts:
+    """What the venues said of contracts, in our values."""
+
+    def test_okx_positions_are_signed_contracts(
+        self, venue: RecordedVenue, okx: CcxtExchange, wire: Path
+    ) -> None:
+        recorded = json.loads((wire / "okx" / "rest" / "nautilus" / "http_get_positions.json").read_text())
+        long = recorded["data"][0] | {"pos": "3", "posSide": "net"}
+        short = long | {
+            "pos": "-7",
+            "instId": "BTC-USD-SWAP",
+            "avgPx": "9000.5",
+            "upl": "-0.001",
+            "lever": "3",
+        }
+        flat = long | {"pos": "0", "instId": "ETH-USDT-SWAP"}
+        venue.says("/account/positions", Answer(json.dumps(recorded | {"data": [long, short, flat]})))
+        assert okx.positions() == [
+            Position("BTC/USDT:USDT", Decimal(3), Decimal(10_000), Decimal(0), Decimal(10)),
+            Position("BTC/USD:BTC", Decimal(-7), Decimal("9000.5"), Decimal("-0.001"), Decimal(3)),
+        ]
+
+    def test_okx_balances_are_what_is_available_and_the_equity(
+        self, venue: RecordedVenue, okx: CcxtExchange, wire: Path
+    ) -> None:
+        recorded = wire / "okx" / "rest" / "nautilus" / "http_get_account_balance.json"
+        venue.says("/account/balance", Answer(recorded.read_text()))
+        assert okx.balances() == {"USDT": (Decimal("94.42612990333333"), Decimal("99.89469657000001"))}
+
+    def test_an_inverse_okx_order_is_told_in_dollars(
+        self, venue: RecordedVenue, okx: CcxtExchange, wire: Path
+    ) -> None:
+        recorded = json.loads(
+            (wire / "okx" / "rest" / "nautilus" / "http_get_orders_history.json").read_text()
+        )
+        inverse = {"instId": "BTC-USD-SWAP", "feeCcy": "BTC", "fee": "-0.000005", "avgPx": "50000"}
+        recorded["data"][0] |= inverse | {"sz": "5", "accFillSz": "5"}
+        venue.says("/trade/order", Answer(json.dumps(recorded)))
+        order = okx.find(CLIENT_ORDER_ID, "BTC/USD:BTC", since=NOW, exchange_order_id="2497956918703120384")
+        assert order is not None
+        assert (order.filled, order.average, order.cost) == (5, 50_000, 500)
+        assert order.fee == Decimal("0.25")
+
+    def test_a_leverage_is_set_before_the_order(
+        self, venue: RecordedVenue, okx: CcxtExchange, wire: Path
+    ) -> None:
+        answers = recordings(wire / "okx" / "rest" / "jkorf_trading.jsonl")
+        account = recordings(wire / "okx" / "rest" / "jkorf_account.jsonl")
+        venue.says("/trade/batch-orders", Answer(answers["PlaceOrder"]))
+        venue.says("/trade/order", Answer(answers["PlaceOrder"]))
+        venue.says("/account/set-leverage", Answer(account["SetAccountLeverage"]))
+        place(okx, "BTC/USD:BTC", "3", None, leverage=Decimal(5), reduce_only=True)
+        sent = [request for request in venue.requests if request.method == "POST"]
+        assert [request.path.rpartition("/")[2] for request in sent] == ["set-leverage", "batch-orders"]
+        assert json.loads(sent[0].body) == {"lever": 5, "mgnMode": "cross", "instId": "BTC-USD-SWAP"}
+        (order,) = json.loads(sent[1].body)
+        assert (order["sz"], order["reduceOnly"], order["tdMode"]) == ("3", True, "cross")
+
+    def test_bitmex_positions_have_the_sign_of_their_quantity(
+        self, venue: RecordedVenue, bitmex: CcxtExchange, wire: Path
+    ) -> None:
+        recorded = wire / "bitmex" / "rest" / "nautilus" / "http_get_positions.json"
+        venue.says("/position", Answer(recorded.read_text()))
+        assert bitmex.positions() == [
+            Position("BTC/USD:BTC", Decimal(100), Decimal("98390.88"), Decimal("0.0000135"), Decimal(10))
+        ]
+
+    def test_bitmex_orders_are_told_in_contracts_with_the_fees_of_their_fills(
+        self, venue: RecordedVenue, bitmex: CcxtExchange, wire: Path
+    ) -> None:
+        folder = wire / "bitmex" / "rest" / "nautilus"
+        (_, filled) = json.loads((folder / "http_get_orders.json").read_text())
+        venue.says("/order", Answer(json.dumps([filled])))
+        venue.says("/execution/tradeHistory", Answer((folder / "http_get_executions.json").read_text()))
+        order = bitmex.find("any", "BTC/USD:BTC", since=NOW, exchange_order_id=filled["orderID"])
+        assert order is not None
+        assert (order.amount, order.filled, order.status) == (200, 200, "closed")
+        assert (order.average, order.cost) == (Decimal("98950.5"), 200)
+        assert order.fee == Decimal("0.00000227") * Decimal("98950.5")

@@ -28,10 +28,11 @@ def test_an_exchange_is_opened_by_its_name_without_asking_anyone(name: str) -> N
     assert open_exchange(name, settings()).name == name
 
 
-def test_the_sandbox_is_where_the_settings_say() -> None:
-    exchange = open_exchange("sandbox", settings(MISSIONDESK_EXCHANGE_URL="http://127.0.0.1:1"))
+@pytest.mark.parametrize("name", ["sandbox", "sandbox_okx", "sandbox_bitmex"])
+def test_the_sandbox_is_where_the_settings_say(name: str) -> None:
+    exchange = open_exchange(name, settings(MISSIONDESK_EXCHANGE_URL="http://127.0.0.1:1"))
     assert isinstance(exchange, CcxtExchange)
-    assert exchange.name == "sandbox"
+    assert exchange.name == name
 
 
 def test_a_sandbox_without_an_address_names_the_setting() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -10,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from missiondesk.exchanges.paper_fills import resting_fill, sweep
-from missiondesk.exchanges.paper_passages import Passage, passages_since
-from models.market import Level, Side
-from tests.tape_venue import NOON, SYMBOL, Hand, TapeVenue, a_trade
+from missiondesk.exchanges.paper_passages import Passage, passages_of_bars, passages_since
+from models.market import Level, Side, Trade
+from tests.tape_venue import BITCOIN, NOON, SYMBOL, Hand, TapeVenue, a_trade
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
@@ -101,14 +103,14 @@ class TestPassages:
     def test_only_what_traded_after_an_instant_counts(self) -> None:
         tape = [a_trade(NOON - SECOND, "90"), a_trade(NOON, "91"), a_trade(NOON + SECOND, "92")]
         hand = Hand(NOON + MINUTE)
-        assert passages_since(TapeVenue(tape, hand), SYMBOL, NOON, hand()) == [
+        assert passages_since(TapeVenue(tape, hand), BITCOIN, NOON, hand()) == [
             Passage(NOON + SECOND, Decimal(92), Decimal(92), Decimal(1))
         ]
 
     def test_each_minute_has_its_own(self) -> None:
         tape = [a_trade(NOON + place * SECOND, str(100 + place), "2") for place in (10, 20, 70)]
         hand = Hand(NOON + 2 * MINUTE)
-        assert passages_since(TapeVenue(tape, hand), SYMBOL, NOON, hand()) == [
+        assert passages_since(TapeVenue(tape, hand), BITCOIN, NOON, hand()) == [
             Passage(NOON + 20 * SECOND, Decimal(110), Decimal(120), Decimal(4)),
             Passage(NOON + 70 * SECOND, Decimal(170), Decimal(170), Decimal(2)),
         ]
@@ -123,7 +125,7 @@ class TestPassages:
         tape += [a_trade(NOON + after - timedelta(minutes=30), "50"), a_trade(NOON + after - SECOND, "40")]
         hand = Hand(NOON + after)
         passages = passages_since(
-            TapeVenue(sorted(tape, key=lambda trade: trade.at), hand), SYMBOL, NOON, hand()
+            TapeVenue(sorted(tape, key=lambda trade: trade.at), hand), BITCOIN, NOON, hand()
         )
         assert [passage.until for passage in passages] == sorted({passage.until for passage in passages})
         assert passages[16].until == NOON + 1000 * SECOND
@@ -134,4 +136,24 @@ class TestPassages:
 
     def test_nothing_traded_is_no_passage(self) -> None:
         hand = Hand(NOON)
-        assert passages_since(TapeVenue([], hand), SYMBOL, NOON, hand()) == []
+        assert passages_since(TapeVenue([], hand), BITCOIN, NOON, hand()) == []
+
+    def test_what_a_venue_no_longer_shows_by_trades_is_told_by_bars(self) -> None:
+        tape = [a_trade(NOON + place * 10 * SECOND, str(100 - place)) for place in range(1, 61)]
+
+        class NewestOnly(TapeVenue):
+            def trades(self, symbol: str, *, since: datetime, limit: int = 1000) -> Sequence[Trade]:
+                return super().trades(symbol, since=since, limit=limit)[-20:]
+
+        hand = Hand(NOON + 10 * MINUTE)
+        passages = passages_since(NewestOnly(tape, hand), BITCOIN, NOON, hand())
+        assert [passage.until for passage in passages] == sorted(passage.until for passage in passages)
+        assert passages[0].until == NOON + MINUTE
+        assert sum(passage.volume for passage in passages) == pytest.approx(len(tape), abs=6)
+
+    @pytest.mark.parametrize(("inverse", "size", "amount"), [(True, "100", "2"), (False, "0.01", "200")])
+    def test_bars_of_contracts_are_counted_in_contracts(self, inverse: bool, size: str, amount: str) -> None:
+        contract = replace(BITCOIN, is_contract=True, inverse=inverse, contract_size=Decimal(size))
+        hand = Hand(NOON + 2 * MINUTE)
+        bars = TapeVenue([a_trade(NOON, "100", "2")], hand).candles(SYMBOL, "1m", since=None, limit=5)
+        assert [passage.volume for passage in passages_of_bars(bars, contract)] == [Decimal(amount)]
