@@ -33,11 +33,17 @@ class Timing:
 
     def life(self, now: float, heard_at: float, pinged_at: float | None) -> Life:
         """pinged_at: when it was last asked for a sign of life on this connection, None for never."""
-        if now - heard_at < self.silence:
+        if now < heard_at + self.silence:
             return Life.ALIVE
         if pinged_at is None or pinged_at < heard_at:
             return Life.SILENT
-        return Life.DEAD if now - pinged_at >= self.answer else Life.WAITING
+        return Life.DEAD if now >= pinged_at + self.answer else Life.WAITING
+
+    def until_next_look(self, now: float, heard_at: float, pinged_at: float | None) -> float:
+        """Seconds until `life` may say something else than now, unless something is heard meanwhile."""
+        if pinged_at is None or pinged_at < heard_at:
+            return max(0.0, heard_at + self.silence - now)
+        return max(0.0, pinged_at + self.answer - now)
 
     def delay(self, failures: int, chance: random.Random) -> float:
         """Before the next connection after so many in vain: doubling, and half of it by chance."""

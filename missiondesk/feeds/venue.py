@@ -21,7 +21,6 @@ from models.quote import Quote
 
 log = logging.getLogger(__name__)
 
-_LOOKS_A_WAIT: Final = 10
 DEPTH: Final = 5
 
 
@@ -132,9 +131,10 @@ class VenueFeed:
         """Returns when the connection is dead, or raises how it was lost."""
         loop = asyncio.get_running_loop()
         pinged_at: float | None = None
-        look = min(self._timing.silence, self._timing.answer) / _LOOKS_A_WAIT
         while True:
-            await connection.wait_until_lost(look)
+            await connection.wait_until_lost(
+                self._timing.until_next_look(loop.time(), connection.heard_at, pinged_at)
+            )
             match self._timing.life(loop.time(), connection.heard_at, pinged_at):
                 case Life.ALIVE | Life.WAITING:
                     pass

@@ -18,9 +18,11 @@ from missiondesk.exchanges.ccxt_calls import SocketCalls
 from missiondesk.exchanges.ccxt_errors import Passage
 from missiondesk.exchanges.ccxt_socket_exchange import SocketExchange
 from missiondesk.exchanges.credentials import Credentials
+from missiondesk.exchanges.open import open_exchange
 from missiondesk.exchanges.sandbox.address import SANDBOX_KEY, SANDBOX_SECRET, ccxt_urls
 from missiondesk.exchanges.sandbox.server import SandboxServer
 from missiondesk.exchanges.venues import venue_of
+from missiondesk.settings import Settings
 from models.errors import CredentialsRefused, ExchangeUnreachable, OutcomeUnknown
 from tests.contract.exchange_contract import PRICE, SYMBOL, Bench, ManualClock, TradingContract
 
@@ -186,3 +188,15 @@ def test_many_who_call_at_once_get_each_his_own_answer(sandbox: SandboxServer, c
     taken = {order.request.client_id: order.id for order in sandbox.sandbox.exchange.orders}
     assert len(taken) == 11
     assert told == dict.fromkeys(told, "refused") | taken
+
+
+def test_a_setting_sends_orders_over_the_websocket_where_the_venue_takes_them(sandbox: SandboxServer) -> None:
+    environ = {"MISSIONDESK_EXCHANGE_URL": sandbox.url, "MISSIONDESK_ORDERS_OVER": "websocket"}
+    opened = open_exchange("sandbox", Settings.load(environ), KEYS)
+    assert isinstance(opened, SocketExchange)
+    opened.close()
+    for exchange in ("sandbox_okx", "krakenfutures"):
+        assert not isinstance(open_exchange(exchange, Settings.load(environ), KEYS), SocketExchange)
+    assert not isinstance(open_exchange("sandbox", Settings.load(environ)), SocketExchange)
+    del environ["MISSIONDESK_ORDERS_OVER"]
+    assert not isinstance(open_exchange("sandbox", Settings.load(environ), KEYS), SocketExchange)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from missiondesk.feeds.board import Board, Place
+from missiondesk.feeds.board import OLDEST_QUOTE, Board, Place
 from missiondesk.feeds.timing import Life, Timing
 from models.errors import DataStale
 from models.quote import Quote
@@ -35,17 +37,57 @@ def test_silence_is_asked_about_and_then_ended() -> None:
     assert timing.life(150, heard_at=125, pinged_at=120) is Life.SILENT
 
 
-@given(st.lists(st.floats(0.01, 5), max_size=30), st.floats(0.05, 2))
-def test_a_peer_that_vanishes_is_left_within_silence_answer_and_two_looks(
-    messages: list[float], look: float
-) -> None:
-    timing = Timing(silence=20, answer=10)
-    heard_at = sum(messages)
-    now, pinged_at = heard_at, None
+@given(st.lists(st.floats(0.01, 9), max_size=8))
+def test_a_peer_that_vanishes_is_left_half_a_minute_after_its_last_word(answers: list[float]) -> None:
+    """By the timing of every desk, and however long it answered pings before, each after so many seconds."""
+    timing = Timing()
+    heard_at = now = 0.0
+    pinged_at: float | None = None
     while (life := timing.life(now, heard_at, pinged_at)) is not Life.DEAD:
-        pinged_at = now if life is Life.SILENT else pinged_at
+        if life is Life.SILENT:
+            pinged_at = now
+            if answers:
+                heard_at = now + answers.pop()
+        look = timing.until_next_look(now, heard_at, pinged_at)
+        assert look > 0, "no time passes by looking"
         now += look
-    assert 30 <= now - heard_at <= 30 + 2 * look + 1e-6
+    assert not answers
+    assert now - heard_at == pytest.approx(30)
+
+
+HEARD = st.tuples(
+    st.just("heard"), st.sampled_from(["0", "1", "7", None]), st.sampled_from(["0", "2", "8", None])
+)
+EVENTS = st.lists(
+    st.one_of(HEARD, st.tuples(st.just("lost")), st.tuples(st.just("later"), st.floats(0, 100))), max_size=20
+)
+
+
+@given(EVENTS)
+def test_no_sequence_of_quotes_losses_and_silences_prices_a_stale_side(events: list[tuple[Any, ...]]) -> None:
+    """Against the plainest model: a price counts while it is young, heard since the last loss, and not 0."""
+    board, now = Board(), NOW
+    said: tuple[datetime, str | None, str | None] | None = None
+    for event in events:
+        match event:
+            case ("heard", bid, ask):
+                board.put(replace(quoted(bid, ask), at=now, received_at=now))
+                said = (now, bid, ask)
+            case ("lost",):
+                board.lose([PLACE])
+                said = None
+            case ("later", seconds):
+                now += timedelta(seconds=seconds)
+        fresh = said if said is not None and now - said[0] <= OLDEST_QUOTE else (now, None, None)
+        stale = 0
+        for side, price in (("bid", fresh[1]), ("ask", fresh[2])):
+            if price in (None, "0"):
+                stale += 1
+                with pytest.raises(DataStale):
+                    board.best(PLACE, side, now)  # type: ignore[arg-type]
+            else:
+                assert board.best(PLACE, side, now).price == Decimal(str(price))  # type: ignore[arg-type]
+        assert board.stale_sides(PLACE, now) == stale
 
 
 @given(st.integers(0, 10_000), st.integers())
