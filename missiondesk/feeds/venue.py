@@ -72,8 +72,10 @@ class VenueFeed:
         self._timing = timing
         self._chance = chance
         self._askers = Askers()
-        # On the present connection.
-        self._connected = self._quoted = False
+        # The connection was lost, and the next one is not tried yet.
+        self._lost = False
+        # Anything, on the present connection.
+        self._quoted = False
         self.connections = 0
         """How many were made so far."""
         self.messages: Counter[str] = Counter()
@@ -90,9 +92,9 @@ class VenueFeed:
     async def next_order_book(self, symbol: str) -> OrderBook:
         """As its next frame over the websocket leaves it, at least `DEPTH` levels where there are as many.
 
-        Raises ExchangeUnreachable at once when there is no connection, or when it is lost while this waits.
+        Raises ExchangeUnreachable at once while the connection is lost, or when it is while this waits.
         """
-        if not self._connected:
+        if self._lost:
             raise ExchangeUnreachable(f"{self._name}: there is no connection to ask over")
         return await self._askers.next_order_book(symbol)
 
@@ -110,7 +112,7 @@ class VenueFeed:
         while True:
             try:
                 self.connections += 1
-                self._connected = True
+                self._lost = False
                 await connection.open(self._symbols)
                 await self._watch_over(connection)
             except CallOperator:
@@ -122,7 +124,7 @@ class VenueFeed:
                 failures = 0 if self._quoted else failures + 1
                 if self._quoted:
                     self._board.lose(self._places)
-                self._connected = self._quoted = False
+                self._lost, self._quoted = True, False
                 self._askers.fail(ExchangeUnreachable(f"{self._name}: the connection was lost, ask again"))
                 await connection.disconnect()
             await asyncio.sleep(self._timing.delay(failures, self._chance))
