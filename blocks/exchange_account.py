@@ -7,11 +7,9 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 from pydantic import Field, SecretStr
 
-from missiondesk.exchanges.credentials import Credentials, credentials_from_environment
+from missiondesk.exchanges.credentials import ENVIRONMENT, Credentials, credentials_from_environment
 from models.account import Account
 from models.errors import CredentialsRefused
-
-ENVIRONMENT = "environment"
 
 
 class ExchangeAccount(Block):

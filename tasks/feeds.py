@@ -12,12 +12,12 @@ from prefect.cache_policies import NO_CACHE
 
 from missiondesk.bus.open import open_bus
 from missiondesk.desk import Desk
-from missiondesk.exchanges.markets import create_markets
 from missiondesk.feeds.board import Board, Place
 from missiondesk.feeds.feed import Feed, FeedThread
 from missiondesk.feeds.open import Venues, open_feed
 from missiondesk.feeds.streaming import Streaming
 from missiondesk.market_names import market_of
+from missiondesk.markets.listed import listed_markets
 
 _ARTIFACT: Final = "watched-markets"
 
@@ -50,7 +50,7 @@ def _feed(desk: Desk, names: Sequence[str]) -> Feed:
     now = datetime.now(UTC)
     venues = Venues(desk.settings)
     # A name that is not listed is said now, and not by silence.
-    create_markets(names, venues.open, now)
+    listed_markets(names, venues.open, now)
     return open_feed([market_of(name, now) for name in names], venues)
 
 

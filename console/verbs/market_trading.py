@@ -16,11 +16,11 @@ from console.verbs.market_options import MarketOptions
 from console.verbs.market_strategies import places_of, rules_of
 from missiondesk.desk import Desk
 from missiondesk.exchanges.credentials import Credentials
-from missiondesk.exchanges.markets import create_markets
 from missiondesk.feeds.feed import Feed, FeedThread
 from missiondesk.feeds.open import Venues, open_feed
 from missiondesk.feeds.sinks import to_store
 from missiondesk.market_names import NamedMarket
+from missiondesk.markets.listed import listed_markets
 from missiondesk.orders.gateway import utc_now
 from missiondesk.settings import Settings
 from missiondesk.store.quotes import Quotes
@@ -49,7 +49,7 @@ def trade(settings: Settings, named: Sequence[NamedMarket], options: MarketOptio
     open_database(settings).dispose()
     desk = Desk(settings, _credentials_of)
     places, names = places_of(named), [market.name for market in named]
-    found = create_markets(names, desk.market, datetime.now(UTC))
+    found = listed_markets(names, desk.market, datetime.now(UTC))
     feed, limit = open_feed(named, Venues(settings)), Limit(options.seconds, options.quotes)
     instruments = [found[name].instrument for name in names]
     rules = rules_of(options, places, [instrument.taker for instrument in instruments])

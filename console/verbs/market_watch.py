@@ -15,11 +15,11 @@ from console.verbs.market_options import MarketOptions
 from console.verbs.market_strategies import pair_of, places_of, rules_of
 from console.verbs.market_view import market_view
 from missiondesk.bus.open import open_bus
-from missiondesk.exchanges.markets import create_markets
 from missiondesk.feeds.feed import FeedThread
 from missiondesk.feeds.open import Venues, open_feed
 from missiondesk.feeds.streaming import Streaming
 from missiondesk.market_names import NamedMarket
+from missiondesk.markets.listed import listed_markets
 from missiondesk.settings import Settings
 from missiondesk.strategies.report import Strategy
 from missiondesk.strategies.rules import Watching
@@ -30,7 +30,7 @@ from models.quote import Quote
 def watch(settings: Settings, named: Sequence[NamedMarket], options: MarketOptions) -> None:
     """A table that is drawn again and again on a terminal, lines elsewhere. Writes nothing anywhere else."""
     venues, places = Venues(settings, options.playback), places_of(named)
-    found = create_markets([market.name for market in named], venues.open, datetime.now(UTC))
+    found = listed_markets([market.name for market in named], venues.open, datetime.now(UTC))
     fees = [market.instrument.taker for market in found.values()]
     feed, limit = open_feed(named, venues), Limit(options.seconds, options.quotes)
     feed.register(limit)
@@ -57,7 +57,7 @@ def stream(settings: Settings, named: Sequence[NamedMarket], options: MarketOpti
     """Every price to the bus and to the store, until the limit or the end of the feed."""
     database = open_database(settings)
     venues = Venues(settings, options.playback)
-    create_markets([market.name for market in named], venues.open, datetime.now(UTC))
+    listed_markets([market.name for market in named], venues.open, datetime.now(UTC))
     feed, limit = open_feed(named, venues), Limit(options.seconds, options.quotes)
     feed.register(limit)
     streaming = Streaming(feed, open_bus(settings), database)

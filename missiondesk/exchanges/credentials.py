@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from models.errors import CredentialsRefused
+
+ENVIRONMENT: Final = "environment"
+"""What an account's `credentials` says when its keys are in the environment; else it names a block."""
 
 
 class Credentials(BaseModel):

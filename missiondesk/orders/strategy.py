@@ -34,7 +34,10 @@ _PAUSE_SECONDS: Final = 1.0
 
 @dataclass(frozen=True)
 class Wanted:
-    """An order that a strategy wants. `amount` is in `unit`, `price` None means at market."""
+    """An order that a strategy wants. `amount` is in `unit`, `price` None means at market.
+
+    `leverage` is for contract markets; None leaves it to the venue.
+    """
 
     account: str
     exchange: str
@@ -44,6 +47,7 @@ class Wanted:
     unit: AmountUnit = "base"
     price: Decimal | None = None
     reduce_only: bool = False
+    leverage: Decimal | None = None
 
 
 class StrategyGateway:
@@ -118,6 +122,7 @@ class StrategyGateway:
             unit=wanted.unit,
             price=wanted.price,
             reduce_only=wanted.reduce_only,
+            leverage=wanted.leverage,
         )
         outcome = self._sender.send(request, send)
         if isinstance(outcome, Order):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sqlalchemy import Engine, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from models.account import Mode
-from models.errors import InputRefused
+from models.errors import DatabaseUnreachable, InputRefused
 from models.strategy_tables import strategy_run
 
 _LOCK = text("SELECT pg_try_advisory_lock(hashtext('missiondesk.strategy'), hashtext(:run))")
+_UNLOCK = text("SELECT pg_advisory_unlock(hashtext('missiondesk.strategy'), hashtext(:run))")
 
 
 class StrategyRuns:
@@ -42,4 +43,9 @@ class StrategyRuns:
                 raise InputRefused(
                     "another process runs this strategy on these markets with these accounts: stop it first"
                 )
-            yield
+            try:
+                yield
+            finally:
+                # Closing alone frees it a moment later, when the server has noticed.
+                with suppress(DatabaseUnreachable):
+                    connection.execute(_UNLOCK, {"run": str(run_id)})

@@ -1,4 +1,4 @@
-"""From names to markets that answer, at the sandbox."""
+"""From names to what the sandbox lists under them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from missiondesk.exchanges.markets import create_markets
 from missiondesk.exchanges.open import open_exchange
 from missiondesk.exchanges.port import MarketData
 from missiondesk.exchanges.sandbox.server import SandboxServer
+from missiondesk.markets.listed import listed_markets
 from missiondesk.settings import Settings
 from models.errors import InputRefused, UnknownName, VenueClosed
 
@@ -21,7 +21,7 @@ def settings() -> Iterator[Settings]:
         yield Settings.load({"MISSIONDESK_EXCHANGE_URL": server.url})
 
 
-def test_markets_are_ready_to_be_asked(settings: Settings) -> None:
+def test_each_exchange_is_opened_once(settings: Settings) -> None:
     opened: list[str] = []
 
     def open_market(exchange: str) -> MarketData:
@@ -29,15 +29,9 @@ def test_markets_are_ready_to_be_asked(settings: Settings) -> None:
         return open_exchange(exchange, settings)
 
     names = ["sandbox:BTC/USD", "sandbox:ETH/USD", "sandbox:BTC/USD"]
-    markets = create_markets(names, open_market, datetime.now(UTC))
+    markets = listed_markets(names, open_market, datetime.now(UTC))
     assert list(markets) == names[:2]
     assert opened == ["sandbox"]
-    ticker = markets["sandbox:BTC/USD"].ticker()
-    assert 0 < ticker.bid < ticker.ask
-    book = markets["sandbox:ETH/USD"].order_book(depth=5)
-    assert [level.price for level in book.bids] == sorted((level.price for level in book.bids), reverse=True)
-    assert [level.price for level in book.asks] == sorted(level.price for level in book.asks)
-    assert book.bids[0].price < book.asks[0].price
     assert markets["sandbox:ETH/USD"].instrument.base == "ETH"
 
 
@@ -52,4 +46,4 @@ def test_markets_are_ready_to_be_asked(settings: Settings) -> None:
 )
 def test_what_is_not_there_is_said(settings: Settings, name: str, error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
-        create_markets([name], lambda exchange: open_exchange(exchange, settings), datetime.now(UTC))
+        listed_markets([name], lambda exchange: open_exchange(exchange, settings), datetime.now(UTC))
