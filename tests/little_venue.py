@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
-from missiondesk.exchanges.contracts import Contract, NetPosition
+from missiondesk.exchanges.contracts import NetPosition, contract_of
 from missiondesk.market.candles import Candles, opening_time, to_datetime, to_milliseconds
 from models.errors import ExchangeUnreachable, OrderRejected, OutcomeUnknown, UnknownName
 from models.market import Instrument, OrderBook, Side, Ticker, Trade
@@ -129,9 +129,9 @@ class LittleVenue:
         for symbol, side, filled, average in fills:
             instrument = self.instruments()[symbol]
             if instrument.is_contract:
-                contract = Contract(instrument.contract_size, instrument.inverse)
                 net = nets.get(symbol, NetPosition())
-                nets[symbol], _ = net.traded(contract, side, Decimal(filled), Decimal(average))
+                fill = (side, Decimal(filled), Decimal(average))
+                nets[symbol], _ = net.traded(contract_of(instrument), *fill)
         return [Position(symbol, net.amount, net.entry_price) for symbol, net in nets.items() if net.amount]
 
     def place(

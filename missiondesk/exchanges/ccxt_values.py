@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from missiondesk.exchanges.contracts import Contract
+from missiondesk.exchanges.contracts import contract_of
 from missiondesk.exchanges.venues import Venue
 from missiondesk.market.candles import to_datetime
 from models.market import Instrument, Level, OrderBook, Side, Ticker, Trade
@@ -179,7 +179,7 @@ def _cost(
     Of contracts it is what they stand for: ccxt tells that of inverse ones in coins.
     """
     if instrument.is_contract:
-        return Contract(instrument.contract_size, instrument.inverse).face(filled, average or _ZERO)
+        return contract_of(instrument).face(filled, average or _ZERO)
     computed = _number(raw.get("cost")) or _ZERO
     told = _number(raw["info"].get(cost_key)) if cost_key is not None else None
     if told is None or average is None:

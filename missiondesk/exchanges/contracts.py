@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from models.market import Side
+from models.market import Instrument, Side
 
 SMALLEST: Final = Decimal("1e-12")
 """Money and prices that come out of a division are rounded to it."""
@@ -42,6 +42,11 @@ class Contract:
         """Settlement units earned by signed contracts (negative = short) from `entry` to `price`."""
         rise = self.worth(amount, price) - self.worth(amount, entry)
         return -rise if self.inverse else rise
+
+
+def contract_of(instrument: Instrument) -> Contract:
+    """Of a contract market."""
+    return Contract(instrument.contract_size, instrument.inverse)
 
 
 @dataclass(frozen=True)

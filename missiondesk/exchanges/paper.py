@@ -11,10 +11,11 @@ from typing import Any, Final
 from sqlalchemy import Engine
 
 from missiondesk.exchanges import paper_books as books
+from missiondesk.exchanges.contracts import contract_of
 from missiondesk.exchanges.order_checks import order_problem
 from missiondesk.exchanges.paper_books import PaperOrder
 from missiondesk.exchanges.paper_fills import resting_fill
-from missiondesk.exchanges.paper_movements import Stake, contract_of
+from missiondesk.exchanges.paper_movements import Stake
 from missiondesk.exchanges.paper_passages import passages_since
 from missiondesk.exchanges.paper_wallet import Wallet, locked_wallet, own_order
 from missiondesk.exchanges.port import MarketData

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, ROUND_UP, Decimal
 from typing import Final
 
-from missiondesk.exchanges.contracts import SMALLEST, Contract, NetPosition
+from missiondesk.exchanges.contracts import SMALLEST, NetPosition, contract_of
 from models.market import Instrument, Level, Side
 
 _ZERO: Final = Decimal(0)
@@ -55,10 +55,6 @@ class Fills:
     @property
     def amount(self) -> Decimal:
         return sum((part.amount for part in self.parts), _ZERO)
-
-
-def contract_of(instrument: Instrument) -> Contract:
-    return Contract(instrument.contract_size, instrument.inverse)
 
 
 def settlement_currency(instrument: Instrument) -> str:

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from missiondesk.exchanges.contracts import Contract
+from missiondesk.exchanges.contracts import contract_of
 from models.errors import OrderRejected
 from models.market import Instrument, Side
 from models.order import Position
@@ -15,10 +15,6 @@ from tests.contract.exchange_contract import PRICE, Bench, facts
 
 # Fees and the spread of a market order, as a share of what it trades.
 NEARLY = Decimal("0.002")
-
-
-def contract_of(bench: Bench) -> Contract:
-    return Contract(bench.instrument.contract_size, bench.instrument.inverse)
 
 
 def lots(bench: Bench, count: int) -> Decimal:
@@ -55,7 +51,7 @@ class ContractTradingContract:
         assert instrument.inverse == (instrument.settle == instrument.base)
         assert instrument.contract_size > 0
         assert Decimal(0) < instrument.lot <= instrument.min_amount
-        worth = contract_of(bench).face(instrument.min_amount, PRICE)
+        worth = contract_of(bench.instrument).face(instrument.min_amount, PRICE)
         assert 1 <= worth < 1000
 
     @pytest.mark.parametrize(("side", "sign"), [("buy", 1), ("sell", -1)])
@@ -67,13 +63,13 @@ class ContractTradingContract:
         assert (order.status, order.filled) == ("closed", lots(bench, 10))
         assert order.average is not None
         assert order.average == pytest.approx(PRICE, rel=NEARLY)
-        assert order.cost == pytest.approx(contract_of(bench).face(order.filled, order.average))
+        assert order.cost == pytest.approx(contract_of(bench.instrument).face(order.filled, order.average))
         fee = order.cost * bench.instrument.taker
         assert order.fee == pytest.approx(fee, rel=Decimal("0.001"), abs=Decimal("0.001"))
         opened = held(bench)
         assert (opened.amount, opened.leverage) == (sign * order.filled, 5)
         assert opened.entry_price == pytest.approx(order.average)
-        worth = contract_of(bench).worth(order.filled, order.average)
+        worth = contract_of(bench.instrument).worth(order.filled, order.average)
         left, owned = money(bench)
         assert free - left == pytest.approx(worth / 5, abs=worth * NEARLY)
         assert 0 < total - owned < worth * NEARLY
@@ -87,8 +83,8 @@ class ContractTradingContract:
         opened = bench.place(side, lots(bench, 10), leverage=2)
         bench.set_price(PRICE * Decimal(moved))
         bench.clock.advance(10)
-        gain = contract_of(bench).gain(held(bench).amount, PRICE, PRICE * Decimal(moved))
-        worth = contract_of(bench).worth(opened.filled, PRICE)
+        gain = contract_of(bench.instrument).gain(held(bench).amount, PRICE, PRICE * Decimal(moved))
+        worth = contract_of(bench.instrument).worth(opened.filled, PRICE)
         assert held(bench).unrealised == pytest.approx(gain, abs=worth * NEARLY)
         bench.place(close, lots(bench, 4), reduce_only=True)
         left = held(bench)
@@ -127,7 +123,7 @@ class ContractTradingContract:
         before = money(bench)
         order = bench.place("buy", lots(bench, 10), PRICE / 2, leverage=4)
         assert (order.status, order.filled, order.price) == ("open", 0, PRICE / 2)
-        worth = contract_of(bench).worth(lots(bench, 10), PRICE / 2)
+        worth = contract_of(bench.instrument).worth(lots(bench, 10), PRICE / 2)
         free, total = money(bench)
         assert (total, before[0] - free) == (before[1], pytest.approx(worth / 4, abs=worth * NEARLY))
         final = bench.trading.cancel(order)
@@ -159,7 +155,7 @@ class ContractTradingContract:
 
     def test_what_the_margin_does_not_carry_is_refused(self, bench: Bench) -> None:
         free, _ = before = money(bench)
-        contract, instrument = contract_of(bench), bench.instrument
+        contract, instrument = contract_of(bench.instrument), bench.instrument
         one = contract.worth(instrument.lot, PRICE)
         count = int(free / one)
         for price in (None, PRICE / 2 if not instrument.inverse else PRICE * Decimal("1.01")):
@@ -169,7 +165,7 @@ class ContractTradingContract:
 
     def test_twice_the_leverage_carries_twice_as_much(self, bench: Bench) -> None:
         free, _ = money(bench)
-        count = int(free / contract_of(bench).worth(bench.instrument.lot, PRICE))
+        count = int(free / contract_of(bench.instrument).worth(bench.instrument.lot, PRICE))
         order = bench.place("buy", lots(bench, count * 3 // 2), PRICE * Decimal("0.9"), leverage=2)
         assert order.status == "open"
 

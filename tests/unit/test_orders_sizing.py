@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from missiondesk.exchanges.contracts import Contract
+from missiondesk.exchanges.contracts import contract_of
 from missiondesk.orders.sizing import Denied, Means, size
 from models.market import Instrument, Side
 from models.order import AmountUnit
@@ -157,7 +157,7 @@ def test_a_share_of_the_margin_never_needs_more_than_there_is(
     sized = size(request, instrument, means)
     if isinstance(sized, Denied):
         return
-    contract = Contract(instrument.contract_size, instrument.inverse)
+    contract = contract_of(instrument)
     for price in (MEANS.price * (1 - slippage), MEANS.price * (1 + slippage)):
         needed = contract.worth(sized, price) * (1 / Decimal(leverage) + instrument.taker)
         assert needed <= margin * (1 + Decimal("1e-20"))

@@ -122,13 +122,12 @@ class BitmexPrivate:
     def _orders(self, params: Params, now: float) -> Any:
         """Oldest first."""
         since, only = instant(params, "startTime", 0.0), filtered(params)
-        names = {order.symbol for order in (each.request for each in self._exchange.orders)}
-        if params.get("symbol"):
-            names = {one_of_pairs(self._exchange.market.listing, params).symbol}
+        listing = self._exchange.market.listing
+        symbol = one_of_pairs(listing, params).symbol if params.get("symbol") else None
         found = [
             order
             for order in self._exchange.orders
-            if order.request.symbol in names
+            if symbol in (None, order.request.symbol)
             and order.opened_at >= since
             and only.get("orderID") in (None, order.id)
             and only.get("clOrdID") in (None, order.request.client_id)

@@ -64,6 +64,7 @@ def main(
 ) -> None:
     """Run a local exchange that speaks Kraken's protocols, or one that says again what venues once said.
 
+    At the same address it is an OKX and a BitMEX too, over REST, each with an account of its own.
     `missiondesk market --playback URL` watches what --play plays.
     """
     if play is not None:
