@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Final
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 _MOST_IDLE_SECONDS: Final = 15.0
 _LOGIN: Final = "authenticated"
 _LOSSES: Final = frozenset({"NetworkError", "RequestTimeout"})
+_REQUEST: Final = re.compile(r"\bop\b")
 _KRAKEN_PARTS: Final = frozenset({"method", "params", "req_id"})
 
 # Of the call that the present task makes: what it sends is noted there.
@@ -138,9 +140,10 @@ class SocketCalls:
             return NoAnswer(f"the connection was lost before an answer came: {error}")
         login = connection.futures.get(_LOGIN)
         if login is not None and not login.done():
-            connection.reject(error, _LOGIN)
+            connection.reject(_without_request(error), _LOGIN)
         else:
-            log.warning("%s refuses something, and does not say what: %s", self._name, error)
+            # Its text may hold the request, and with it what must not be said.
+            log.warning("%s refuses something, and does not say what (%s)", self._name, type(error).__name__)
         return None
 
     def on_unreadable(self, connection: Any, message: Any, error: Exception) -> None:
@@ -149,6 +152,11 @@ class SocketCalls:
             log.warning("%s sent what can't be read (%s)", self._name, type(error).__name__)
         else:
             connection.reject(NoAnswer(f"the answer can't be read: {error}"), str(key))
+
+
+def _without_request(error: BaseException) -> BaseException:
+    """OKX repeats a login that it can't read, with its signature."""
+    return type(error)("the login was refused") if _REQUEST.search(str(error)) else error
 
 
 def _with_parameters_inside(message: Any) -> Any:

@@ -72,6 +72,8 @@ class SocketClient:
         """url_overrides: ccxt's `urls.api`, for a local venue that speaks the same protocol."""
         import ccxt.pro
 
+        # At DEBUG it logs the headers and bodies of signed requests.
+        logging.getLogger("ccxt").setLevel(logging.INFO)
         self._name = name
         self._listener = listener
         self._reading: set[asyncio.Task[None]] = set()

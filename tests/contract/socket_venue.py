@@ -21,7 +21,8 @@ class SocketVenue:
 
     def __init__(self) -> None:
         self.requests: Queue[Mapping[str, Any]] = Queue()
-        self.logins = 0
+        self.login_answer: Mapping[str, Any] | None = None
+        """What a login is answered with, beside what is repeated of it; None: it is welcome."""
         self._connections: list[tuple[web.WebSocketResponse, asyncio.Transport]] = []
         self._thread = LoopThread("venue")
 
@@ -77,8 +78,13 @@ class SocketVenue:
                 continue
             asked = json.loads(message.data)
             if asked["op"] == "login":
-                self.logins += 1
-                await socket.send_json({"event": "login", "msg": "", "code": "0"})
+                await socket.send_str(self._answer_to_login(message.data))
             else:
                 self.requests.put(asked)
         return socket
+
+    def _answer_to_login(self, request: str) -> str:
+        if self.login_answer is None:
+            return json.dumps({"event": "login", "msg": "", "code": "0"})
+        told = dict(self.login_answer)
+        return json.dumps({"event": "error", **told, "msg": f"{told['msg']}: {request}"})

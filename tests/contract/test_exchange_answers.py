@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from missiondesk.exchanges.ccxt_calls import NoAnswer, SocketCalls
-from missiondesk.exchanges.ccxt_errors import Passage
+from missiondesk.exchanges.ccxt_errors import Passage, Translation
 from missiondesk.exchanges.credentials import Credentials
 from missiondesk.exchanges.sandbox.playback.address import playback_urls
 from missiondesk.exchanges.sandbox.playback.server import PlaybackServer
 from missiondesk.exchanges.venues import venue_of
 from tests.contract.socket_venue import WITHIN, SocketVenue
 
-KEYS = Credentials(key=SecretStr("key"), secret=SecretStr("secret"), passphrase=SecretStr("words"))
+KEYS = Credentials(
+    key=SecretStr("hidden-key"), secret=SecretStr("hidden-secret"), passphrase=SecretStr("hidden-words")
+)
 
 Said = Literal["taken", "refused", "unreadable", "taken twice", "nothing"]
 SAID: Sequence[Said] = ("taken", "refused", "unreadable", "taken twice", "nothing")
@@ -62,7 +64,7 @@ def placed(calls: SocketCalls, client_order_id: str, passage: Passage) -> str:
     return str(calls.call("create_order_ws", arguments, passage)["id"])
 
 
-def answer(request: Mapping[str, Any], said: Said) -> Mapping[str, Any]:
+def answered(request: Mapping[str, Any], said: Said) -> Mapping[str, Any]:
     client_order_id = request["args"][0]["clOrdId"]
     whole = {"id": request["id"], "op": request["op"], "msg": ""}
     match said:
@@ -96,7 +98,7 @@ def test_each_caller_gets_his_own_answer_or_none(
         frames = [*noise]
         for request in requests:
             what = wanted[request["args"][0]["clOrdId"]]
-            frames += [answer(request, what)] * {"nothing": 0, "taken twice": 2}.get(what, 1)
+            frames += [answered(request, what)] * {"nothing": 0, "taken twice": 2}.get(what, 1)
         random.Random(order).shuffle(frames)
         for frame in frames:
             venue.send(frame)
@@ -125,7 +127,7 @@ def test_an_answer_after_the_timeout_is_nobodys(venue: SocketVenue, rest: Playba
         with ThreadPoolExecutor(1) as pool:
             # Connecting takes its time out of the first one's patience.
             first = pool.submit(placed, impatient, "first", Passage())
-            venue.send(answer(venue.next_request(), "taken"))
+            venue.send(answered(venue.next_request(), "taken"))
             assert first.result(WITHIN) == "of-first"
             passage = Passage()
             late = pool.submit(placed, impatient, "late", passage)
@@ -133,11 +135,11 @@ def test_an_answer_after_the_timeout_is_nobodys(venue: SocketVenue, rest: Playba
             with pytest.raises(NoAnswer, match=r"no answer within 1\.5 s"):
                 late.result(WITHIN)
             assert passage.sent and not passage.answered
-            venue.send(answer(forgotten, "taken"))
+            venue.send(answered(forgotten, "taken"))
             after = pool.submit(placed, impatient, "next", Passage())
             request = venue.next_request()
-            venue.send(answer(forgotten, "taken"))
-            venue.send(answer(request, "taken"))
+            venue.send(answered(forgotten, "taken"))
+            venue.send(answered(request, "taken"))
             assert after.result(WITHIN) == "of-next"
     finally:
         impatient.close()
@@ -151,3 +153,30 @@ def test_who_waits_when_it_is_closed_is_told(venue: SocketVenue, rest: PlaybackS
         closed.close()
         with pytest.raises(NoAnswer):
             waiting.result(WITHIN)
+
+
+@pytest.mark.parametrize(
+    "answer", [{"code": "60012", "msg": "Illegal request"}, {"code": "60009", "msg": "Login failed"}]
+)
+def test_a_refused_login_is_an_error_for_who_waits_and_the_next_call_tries_again(
+    venue: SocketVenue, rest: PlaybackServer, caplog: pytest.LogCaptureFixture, answer: dict[str, str]
+) -> None:
+    caplog.set_level("DEBUG")
+    refused = calls_to(venue, rest, WITHIN)
+    venue.login_answer = answer
+    passage = Passage()
+    try:
+        with pytest.raises(Exception) as told:
+            placed(refused, "refused", passage)
+        assert not passage.sent
+        venue.login_answer = None
+        with ThreadPoolExecutor(1) as pool:
+            welcome = pool.submit(placed, refused, "welcome", Passage())
+            venue.send(answered(venue.next_request(), "taken"))
+            assert welcome.result(WITHIN) == "of-welcome"
+    finally:
+        venue.login_answer = None
+        refused.close()
+    said = Translation("okx", venue_of("okx"), KEYS).while_placing(told.value, passage)
+    for text in (str(said), caplog.text):
+        assert not [secret for secret in (*KEYS.texts, "sign") if secret in text]
