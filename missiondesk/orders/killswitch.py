@@ -43,7 +43,7 @@ class KillSwitch:
     ) -> None:
         patience = patience or Patience()
         self._orders, self._clock = TradeOrders(engine), clock
-        venues = Venues(engine, trading, patience.venue_wait)
+        venues = Venues(engine, trading, patience)
         self._settlement = Settlement(self._orders, venues, market, clock, patience)
 
     def halt(self, *, reduce_only: bool = False, keep_open: bool = False) -> Halted:

@@ -72,7 +72,7 @@ class StrategyGateway:
         self._clock, self._pause = clock, pause
         self._patience = patience or Patience()
         self._orders = TradeOrders(engine)
-        venues = Venues(engine, trading, self._patience.venue_wait)
+        venues = Venues(engine, trading, self._patience)
         self._settlement = Settlement(self._orders, venues, market, clock, self._patience)
         quotes = Quotes(self._orders, market, clock, self._patience.price_age)
         self._sender = Sender(self._settlement, quotes, "", clock)

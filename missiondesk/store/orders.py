@@ -37,6 +37,9 @@ from models.order import LeafKey, Order, OrderStatus, PlaceKey, StrategyKey, Tra
 _order, _account, _desk = tables.trade_order, tables.account, tables.desk
 _mission, _missionary = tables.mission, tables.missionary
 
+# Nothing but statements happens in a ledger: whoever leaves one open for so long is frozen or cut off.
+_LEDGER_IDLE = "10s"
+
 _UNSETTLED = tuple(str(status) for status in OrderStatus if not status.is_final)
 
 
@@ -91,9 +94,13 @@ class TradeOrders:
 
     @contextmanager
     def ledger(self, account: str) -> Iterator[Ledger]:
-        """One transaction in which nobody else intends an order on this account; committed on leaving."""
+        """One transaction in which nobody else intends an order on this account; committed on leaving.
+
+        A process that stands still inside of it loses the lock, and the transaction with it.
+        """
+        idle = func.set_config("idle_in_transaction_session_timeout", _LEDGER_IDLE, True)
         with transaction(self._engine) as connection:
-            connection.execute(select(_account.c.name).where(_account.c.name == account).with_for_update())
+            connection.execute(select(idle).where(_account.c.name == account).with_for_update(of=_account))
             yield Ledger(connection)
 
     def mark_sent(self, order: Order, holder: str, at: datetime, deadline: datetime) -> Order | None:

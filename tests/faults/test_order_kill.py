@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -16,13 +16,11 @@ import pytest
 from sqlalchemy import text
 
 from missiondesk.exchanges.sandbox.process import SandboxProcess
-from missiondesk.store.accounts import Accounts
-from missiondesk.store.database import connect
 from missiondesk.store.embedded import EmbeddedPostgres
 from missiondesk.store.migrate import upgrade
-from missiondesk.store.missions import Missions
-from missiondesk.templates.validation import check_task
 from tests.faults.chaos import SEED, TRADES
+from tests.faults.order_books import check_orders, order_rows, orders_at
+from tests.faults.trade_missions import arm_account, save_mission
 from tests.faults.trade_worker import TradeDesk
 from tests.faults.turmoil import Planned, Turmoil, plan, shown, wait_until
 
@@ -59,35 +57,12 @@ def turmoil(short_home: Path) -> Iterator[Turmoil]:
 
 @pytest.fixture
 def desk(turmoil: Turmoil, short_home: Path) -> Iterator[TradeDesk]:
-    database_url = turmoil.database.url("desk")
-    save_missions(database_url)
-    desk = TradeDesk(short_home, database_url, turmoil.exchange.url)
+    desk = TradeDesk(short_home, turmoil.database.url("desk"), turmoil.exchange.url)
+    arm_account(desk, "trader")
+    for number in range(MISSIONS):
+        save_mission(desk, f"trader {number}", "trader", QUEUE)
     yield desk
     desk.engine.dispose()
-
-
-def save_missions(database_url: str) -> None:
-    engine = connect(database_url)
-    far = Decimal(10**9)
-    limits = {"max_order_notional": far, "max_daily_loss": far, "max_open_exposure": far}
-    accounts, missions = Accounts(engine), Missions(engine)
-    accounts.save({"name": "trader", "exchange": "sandbox", "credentials": "environment", **limits})
-    accounts.arm("trader")
-    for number in range(MISSIONS):
-        ids = [
-            missions.save_task(
-                {
-                    "name": f"{template} {number}",
-                    "template": template,
-                    "params": {"symbol": "BTC/USD", **params},
-                },
-                check_task,
-            ).id
-            for template, params in QUEUE
-        ]
-        walk = {"name": f"trader {number}", "task_ids": ids[:-1], "target_id": ids[-1]}
-        missions.save({**walk, "account": "trader", "mode": "live"})
-    engine.dispose()
 
 
 def test_each_order_happens_exactly_once_and_every_fill_is_recorded(
@@ -98,7 +73,10 @@ def test_each_order_happens_exactly_once_and_every_fill_is_recorded(
         strike_until_all_have_finished(turmoil, desk, struck)
         turmoil.end_faults()
         wait_until(lambda: desk.gateway("upkeep").follow_all() == 0, 60, "all orders to be settled")
-        check_orders(desk, turmoil)
+        rows = order_rows(desk)
+        check_orders(rows, orders_at(turmoil.exchange.url))
+        check_amounts(rows)
+        check_balances(rows, turmoil.ask("balances"))
         check_missions(desk)
     except BaseException as error:
         error.add_note(f"make chaos N={TRADES} SEED={SEED}; so far:\n{shown(struck)}\n{unfinished(desk)}")
@@ -127,33 +105,6 @@ def unfinished(desk: TradeDesk) -> str:
         orders = text("SELECT * FROM trade_order WHERE missionary_id = ANY(:ids) ORDER BY id")
         found = connection.execute(orders, {"ids": [each.id for each in missionaries]})
         return "\n".join(map(str, [*missionaries, *found]))
-
-
-def check_orders(desk: TradeDesk, turmoil: Turmoil) -> None:
-    with desk.engine.connect() as connection:
-        rows = [row._asdict() for row in connection.execute(text("SELECT * FROM trade_order"))]
-    ours = {row["client_order_id"]: row for row in rows}
-    orders = turmoil.ask("orders")
-    times_sent = Counter(order["request"]["client_id"] for order in orders)
-    assert set(times_sent) <= set(ours), "an order at the exchange has no row"
-    assert set(times_sent.values()) == {1}, "an order is at the exchange twice"
-    theirs = {order["request"]["client_id"]: order for order in orders}
-    for client_order_id, row in ours.items():
-        order = theirs.get(client_order_id)
-        if order is None:
-            assert row["status"] in ("denied", "rejected", "cancelled"), row
-            assert (row["filled"], row["cost"], row["fee"]) == (0, 0, 0), row
-            continue
-        assert row["status"] == ("filled" if order["status"] == "closed" else "cancelled"), (row, order)
-        assert row["exchange_order_id"] == order["id"]
-        for column in ("filled", "cost", "fee"):
-            of_fills = sum((Decimal(fill[_FILL[column]]) for fill in order["fills"]), Decimal(0))
-            assert row[column] == Decimal(order[column]) == of_fills, (column, row, order)
-    check_amounts(rows)
-    check_balances(rows, turmoil.ask("balances"))
-
-
-_FILL = {"filled": "amount", "cost": "cost", "fee": "fee"}
 
 
 def check_amounts(rows: list[dict[str, Any]]) -> None:

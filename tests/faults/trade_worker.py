@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 from pydantic import SecretStr
+from sqlalchemy import Connection, event
 
 from missiondesk.desk import Desk
 from missiondesk.exchanges.ccxt_exchange import CcxtExchange
@@ -58,10 +62,11 @@ class TradeDesk(Desk):
             "MISSIONDESK_EXCHANGE_URL": exchange_url,
         }
         super().__init__(Settings.load(settings), lambda account: KEYS)
-        self._exchange_url = exchange_url
+        self.place = (home, database_url, exchange_url)
+        self._exchange_url, self._patience = exchange_url, patience
 
     def gateway(self, holder: str) -> OrderGateway:
-        return OrderGateway(self.engine, self._trading, self._public, holder, patience=PATIENCE)
+        return OrderGateway(self.engine, self._trading, self._public, holder, patience=self._patience)
 
     def _open_public(self, exchange: str) -> CcxtExchange:
         return self._opened(None)
@@ -102,6 +107,31 @@ def tick(desk: Desk, mission_id: int, chance: random.Random) -> None:
     twin = chance.random() < 0.2
     run = Run(f"run of {mission_id}" if twin else uuid4().hex, datetime.now(UTC), ad_hoc=True)
     run_tick(desk, mission_id, run, unsurprised(try_template), lease_seconds=LEASE_SECONDS)
+
+
+FROZEN_AT: Mapping[str, tuple[str, str]] = {
+    "before the intent": ("before_cursor_execute", "INSERT INTO trade_order"),
+    "between intent and sent": ("before_cursor_execute", "SET status=%(status)s, deadline="),
+    "after sent": ("after_cursor_execute", "SET status=%(status)s, deadline="),
+    "with the answer not yet written": ("before_cursor_execute", "SET status=%(status)s, reason="),
+}
+"""The critical instants of an order, by the statements before or after which they are."""
+
+
+def freeze(home: Path, database_url: str, exchange_url: str, mission: str, instant: str) -> None:
+    """One tick of a Mission, which stands still at an instant of FROZEN_AT until someone wakes it."""
+    desk = TradeDesk(home, database_url, exchange_url, replace(PATIENCE, turn=timedelta(seconds=1)))
+    when, statement = FROZEN_AT[instant]
+    left = [statement]
+
+    def stop(connection: Connection, cursor: object, executed: str, *_: object) -> None:
+        if left and left[0] in executed:
+            left.clear()
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    event.listen(desk.engine, when, stop)
+    run = Run(uuid4().hex, datetime.now(UTC), ad_hoc=True)
+    run_tick(desk, mission, run, unsurprised(try_template), lease_seconds=LEASE_SECONDS)
 
 
 def unsurprised(

@@ -181,29 +181,35 @@ def test_limits_hold_against_orders_at_the_same_moment(desk: OrderDesk) -> None:
 HOLD_A_TURN = """
 import sys
 from datetime import timedelta
+from missiondesk.orders.patience import Patience
 from missiondesk.orders.venues import Venues
 from missiondesk.store.database import connect
 from models.account import Account
 
-venues = Venues(connect(sys.argv[1]), lambda account, mode: None, timedelta(seconds=10))
+patience = Patience(turn=timedelta(seconds=float(sys.argv[3])))
+venues = Venues(connect(sys.argv[1]), lambda account, mode: None, patience)
 with venues.turn(Account(name="trader", credentials=sys.argv[2]), "live"):
     print("mine", flush=True)
     sys.stdin.read()
 """
 
 
+def turn_is_free(desk: OrderDesk, account: Account, mode: Mode = "live", wait: float = 0.2) -> bool:
+    venues = Venues(desk.engine, desk.trading, Patience(venue_wait=timedelta(seconds=wait)))
+    try:
+        with venues.turn(account, mode):
+            return True
+    except ExchangeUnreachable as error:
+        assert "using its key" in str(error)
+        return False
+
+
 def test_one_process_at_a_time_uses_a_key_and_its_death_frees_it(desk: OrderDesk, database_url: str) -> None:
     def free(account: str, credentials: str, mode: Mode = "live", wait: float = 0.2) -> bool:
-        venues = Venues(desk.engine, desk.trading, timedelta(seconds=wait))
-        try:
-            with venues.turn(Account(name=account, credentials=credentials), mode):
-                return True
-        except ExchangeUnreachable as error:
-            assert "using its key" in str(error)
-            return False
+        return turn_is_free(desk, Account(name=account, credentials=credentials), mode, wait)
 
     with subprocess.Popen(
-        [sys.executable, "-c", HOLD_A_TURN, database_url, "shared"],
+        [sys.executable, "-c", HOLD_A_TURN, database_url, "shared", "60"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -216,3 +222,19 @@ def test_one_process_at_a_time_uses_a_key_and_its_death_frees_it(desk: OrderDesk
         holder.send_signal(signal.SIGKILL)
         holder.wait()
         assert free("other", "shared", wait=20)
+
+
+def test_a_turn_that_lasts_too_long_is_lost(desk: OrderDesk, database_url: str) -> None:
+    """Its process may be frozen: nobody else could trade, or halt the desk, for as long."""
+    account = Account(name="trader", credentials="shared")
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD_A_TURN, database_url, "shared", "0.5"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "mine\n"
+        assert turn_is_free(desk, account, wait=20)
+        _, said = holder.communicate()
+        assert "DatabaseUnreachable" in said
