@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from threading import RLock
+from threading import Lock
 
 from missiondesk.desk import Desk
 from missiondesk.desk_file import settings_with_desk
@@ -35,7 +35,7 @@ def create_markets(
     exchanges = [listed.named.exchange for listed in found.values()]
     accounts, mode = accounts_for(exchanges, named, desk.accounts, desk.default_exchange)
     # An exchange's client is not for several threads at once.
-    turns: defaultdict[str, RLock] = defaultdict(RLock)
+    turns: defaultdict[str, Lock] = defaultdict(Lock)
     markets = {}
     for (name, listed), trader in zip(found.items(), accounts, strict=True):
         place = f"{listed.named.exchange}:{listed.named.symbol}"

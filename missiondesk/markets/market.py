@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from functools import wraps
-from threading import RLock
+from threading import Lock
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar, get_args
 
 from missiondesk.markets.listed import Listed
@@ -41,12 +41,14 @@ class Market:
     units. Without a price an order is at market. Every order passes the limits and the kill switch; each
     method that sends one returns it as it stands: a market order is followed for a few seconds, one at a
     price may rest. One whose status is `unknown` may have been taken; nothing else is sent before that is
-    clear. Raises OrderDenied when we refuse an order, OrderRejected when the venue does, InputRefused for
-    what makes no sense, and ExchangeUnreachable or DataStale when nothing was sent. May be used by several
-    threads; all markets of one exchange take turns.
+    clear. May be used by several threads; all markets of one exchange take turns.
+
+    Raises OrderDenied when we refuse an order, OrderRejected when the venue does, InputRefused for what makes
+    no sense, ExchangeUnreachable or DataStale when nothing was sent. After any other error the next order
+    first settles what may have been sent.
     """
 
-    def __init__(self, listed: Listed, run: MarketRun, turn: RLock) -> None:
+    def __init__(self, listed: Listed, run: MarketRun, turn: Lock) -> None:
         self._listed, self._run, self._turn = listed, run, turn
 
     @property
@@ -121,13 +123,16 @@ class Market:
     def close_long(
         self, amount: Number | None = None, price: Number | None = None, *, unit: AmountUnit | None = None
     ) -> Order:
-        """Sell of what `long` has bought here, also in an earlier program: all of it, or at most `amount`."""
+        """Sell of a long position: all of it, or at most `amount`.
+
+        In contracts that is the account's position, whoever opened it; coins are those bought by markets.
+        """
         return self._close("sell", amount, price, unit)
 
     def close_short(
         self, amount: Number | None = None, price: Number | None = None, *, unit: AmountUnit | None = None
     ) -> Order:
-        """Buy back of what `short` has sold here: all of it, or at most `amount`."""
+        """Buy back of the account's short position: all, or at most `amount`. Denied on a spot market."""
         self._need_contracts("close_short")
         return self._close("buy", amount, price, unit)
 
@@ -192,6 +197,7 @@ class Market:
             unit=_one_of(get_args(AmountUnit), "unit", unit) if unit else self._usual_unit,
             price=None if price is None else _decimal("price", price),
             reduce_only=reduce_only,
+            whole_position=reduce_only,
             leverage=None if leverage is None else _decimal("leverage", leverage),
         )
         with self._turn:

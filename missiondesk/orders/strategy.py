@@ -36,7 +36,7 @@ _PAUSE_SECONDS: Final = 1.0
 class Wanted:
     """An order that a strategy wants. `amount` is in `unit`, `price` None means at market.
 
-    `leverage` is for contract markets; None leaves it to the venue.
+    `leverage` is for contract markets; None leaves it to the venue. `whole_position`: see TradeRequest.
     """
 
     account: str
@@ -48,6 +48,7 @@ class Wanted:
     price: Decimal | None = None
     reduce_only: bool = False
     leverage: Decimal | None = None
+    whole_position: bool = False
 
 
 class StrategyGateway:
@@ -123,6 +124,7 @@ class StrategyGateway:
             price=wanted.price,
             reduce_only=wanted.reduce_only,
             leverage=wanted.leverage,
+            whole_position=wanted.whole_position,
         )
         outcome = self._sender.send(request, send)
         if isinstance(outcome, Order):

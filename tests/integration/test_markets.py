@@ -20,9 +20,11 @@ from missiondesk.exchanges.sandbox.exchange import Exchange
 from missiondesk.exchanges.sandbox.faults import Answer, Fault
 from missiondesk.exchanges.sandbox.server import SandboxServer
 from missiondesk.markets import Market, create_markets
+from missiondesk.orders.strategy import Wanted
 from missiondesk.settings import Settings
 from missiondesk.store.accounts import Accounts
 from missiondesk.store.database import connect
+from missiondesk.store.strategy_runs import StrategyRuns
 from models.errors import (
     CredentialsRefused,
     ExchangeUnreachable,
@@ -167,6 +169,13 @@ def test_contracts_go_long_and_short_with_leverage(perpetual: Market, sandbox: S
     assert len(sent_to(inside)) == 5
 
 
+def test_close_means_the_position_that_the_account_has(perpetual: Market, desk: Desk) -> None:
+    by_others = StrategyRuns(desk.engine).open("hedge", "live", ["elsewhere"])
+    wanted = Wanted("futures", "sandbox_okx", "BTC/USDT:USDT", "buy", Decimal(2), "contracts")
+    assert is_filled(desk.strategy_gateway(by_others, "live").place(wanted), Decimal(2))
+    assert is_filled(perpetual.close_long(), Decimal(2))
+
+
 def test_a_resting_order_is_deleted_and_a_filled_one_is_no_error(spot: Market) -> None:
     resting = spot.long(SMALL, below(spot))
     assert resting.status is OrderStatus.OPEN
@@ -198,6 +207,27 @@ def test_a_lost_answer_leaves_one_order(spot: Market, sandbox: SandboxServer) ->
     order = spot.long(SMALL)
     assert is_filled(order, SMALL)
     assert sent_to(sandbox.sandbox.exchange) == [order.client_order_id]
+
+
+OVER_THE_WEBSOCKET = """
+from missiondesk.markets import create_markets
+market = create_markets(["sandbox:BTC/USD"], account="mine")["sandbox:BTC/USD"]
+for _ in range(2):
+    order = market.long("0.01")
+    print(order.client_order_id, order.status)
+"""
+
+
+def test_over_the_websocket_a_lost_answer_leaves_one_order_too(
+    sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MISSIONDESK_ORDERS_OVER", "websocket")
+    sandbox.sandbox.faults.add(Fault(endpoint="AddOrder", answer=Answer.STATUS, times=None))
+    sandbox.sandbox.faults.add(Fault(endpoint="add_order", acts=True, answer=Answer.DROPPED))
+    program = [sys.executable, "-c", OVER_THE_WEBSOCKET]
+    ran = subprocess.run(program, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.stdout == "".join(f"{sent} filled\n" for sent in sent_to(sandbox.sandbox.exchange)), ran.stderr
+    assert len(sandbox.sandbox.exchange.orders) == 2
 
 
 def test_nothing_is_sent_while_an_order_may_still_turn_up(
