@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, assert_never
@@ -45,6 +45,7 @@ class KrakenSockets:
         self._faults = faults
         self._clock = clock
         self.open: set[_Connection] = set()
+        """The connections there are now."""
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -105,11 +106,14 @@ class _Connection:
         """Until the client leaves; raises ConnectionLost when it was cut."""
         await self._socket.accept()
         await self._send({"channel": "status", "type": "update", "data": [_STATUS]})
-        reading = self._start(self._read())
+        work = [self._start(self._read())]
         if self._subscriptions is not None:
-            self._start(self._tell(self._subscriptions))
+            work.append(self._start(self._tell(self._subscriptions)))
         try:
-            await asyncio.wait([reading, self._lost], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([*work, self._lost], return_when=asyncio.FIRST_COMPLETED)
+            for ended in work:
+                if ended.done():
+                    ended.result()
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -117,7 +121,7 @@ class _Connection:
         if self._lost.done():
             raise ConnectionLost
 
-    def _start(self, work: Any) -> asyncio.Task[None]:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
