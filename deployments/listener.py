@@ -36,7 +36,7 @@ PATIENCE_SECONDS = 2.0
 
 
 class ScheduleListener:
-    """Syncs a Mission whenever its rows change, and everything after each (re)connect."""
+    """Syncs a Mission whenever its rows change, everything after other changes and after each (re)connect."""
 
     def __init__(self, engine: Engine, url: str) -> None:
         self._engine, self._url = engine, url
@@ -48,7 +48,7 @@ class ScheduleListener:
         """Until `stop` is set. What can't be synced now stays on the list."""
         for heard in listen(self._url, CHANNEL, patience=self._patience, stop=stop):
             match heard:
-                case Connected():
+                case Connected() | Payload("all"):
                     self._everything = True
                 case Payload(text):
                     self._changed |= {int(mission_id) for mission_id in text.split(",")}

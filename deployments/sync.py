@@ -22,10 +22,12 @@ from deployments.missions import WORK_POOL, mission_key, mission_spec
 from deployments.own_flows import OWN_FLOWS
 from deployments.plan import Change, plan
 from deployments.queues import keep_queues
+from deployments.scheduled_flows import check_flow, scheduled_flow_key, scheduled_flow_spec
 from deployments.spec import DeploymentSpec
 from missiondesk.desk_file import settings_with_desk
 from missiondesk.store.deployments import Deployments
 from missiondesk.store.scheduled import scheduled_missions
+from missiondesk.store.scheduled_flows import scheduled_flows
 from models.errors import InvalidRow
 
 
@@ -76,12 +78,21 @@ async def _sync(engine: Engine, plan_only: bool, mission_ids: Iterable[int] | No
 def _desired(
     engine: Engine, only: set[int] | None
 ) -> tuple[list[DeploymentSpec], tuple[InvalidRow, ...], set[str]]:
-    """Specs of the valid Missions, the errors of the others, and the keys of those."""
-    valid, invalid = scheduled_missions(engine, only)
-    specs = [mission_spec(each.mission, each.missionary, each.tasks) for each in valid]
+    """Specs of the valid rows, the errors of the others, and the keys of those."""
+    missions, invalid_missions = scheduled_missions(engine, only)
+    specs = [mission_spec(each.mission, each.missionary, each.tasks) for each in missions]
+    invalid = {mission_key(mission_id): error for mission_id, error in invalid_missions.items()}
     if only is None:
         specs += [*OWN_FLOWS, *MARKET_FLOWS, *feeds.feed_flows(settings_with_desk().feed_markets)]
-    return specs, tuple(invalid.values()), {mission_key(mission_id) for mission_id in invalid}
+        flows, invalid_flows = scheduled_flows(engine)
+        invalid |= {scheduled_flow_key(name): error for name, error in invalid_flows.items()}
+        for flow in flows:
+            try:
+                check_flow(flow)
+                specs.append(scheduled_flow_spec(flow))
+            except InvalidRow as error:
+                invalid[scheduled_flow_key(flow.name)] = error
+    return specs, tuple(invalid.values()), set(invalid)
 
 
 def _recorder(store: Deployments) -> Callable[[DeploymentSpec, UUID], None]:

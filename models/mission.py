@@ -63,6 +63,8 @@ def _crontab(entry: Any) -> Any:
 
 Name = Annotated[str, AfterValidator(_checked_name)]
 PeriodWord = Annotated[Period, BeforeValidator(_period)]
+Crontab = Annotated[tuple[str, ...], BeforeValidator(_crontab)]
+Timezone = Annotated[str, AfterValidator(_timezone)]
 
 
 class MissionTask(BaseModel):
@@ -101,8 +103,8 @@ class Mission(BaseModel):
     can_run_before_each_task: str = ""
     can_run_before_aim: str = ""
     enabled: bool = True
-    crontab: Annotated[tuple[str, ...], BeforeValidator(_crontab)] = ()
-    timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
+    crontab: Crontab = ()
+    timezone: Timezone = "UTC"
     next_mission_id: MissionId | None = None
     repeat: bool = False
     account: str = PAPER_ACCOUNT

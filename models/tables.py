@@ -306,6 +306,22 @@ desk = Table(
     CheckConstraint('"only"', name="one_row"),
 )
 
+# Flows of the user's own that the desk deploys and schedules.
+scheduled_flow = Table(
+    "scheduled_flow",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _text("description"),
+    Column("entrypoint", Text, nullable=False),
+    Column("parameters", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("crontab", JSONB),
+    _text("timezone", "UTC"),
+    _text("queue", "default"),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("timeout_seconds", Float),
+    _moment("updated_at"),
+)
+
 # What is pushed to Prefect, so that a sync touches only what changed.
 deployment = Table(
     "deployment",
