@@ -233,6 +233,22 @@ trade_order = Table(
         "account",
         postgresql_where=text("status IN ('intent','sent','open','unknown')"),
     ),
+    Index("ix_trade_order_rate", "account", "mode", "created_at"),
+    Index("ix_trade_order_filled", "account", "mode", "updated_at", postgresql_where=text("filled > 0")),
+    Index("ix_trade_order_mission", "mission_id", postgresql_where=text("filled > 0")),
+)
+
+# What the orders that settled before `day` add up to, sells below zero, and the lowest that sum ever was.
+carried_holding = Table(
+    "carried_holding",
+    metadata,
+    Column("day", DateTime(timezone=True), primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("mode", Text, primary_key=True),
+    Column("exchange", Text, primary_key=True),
+    Column("symbol", Text, primary_key=True),
+    Column("total", Numeric, nullable=False),
+    Column("lowest", Numeric, nullable=False),
 )
 
 # The paper venue's own books: what an exchange keeps on its side.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from missiondesk.orders.entry import Holding, holding_after
@@ -43,6 +44,11 @@ class Carried:
     def amount(self, instrument: Instrument) -> Decimal:
         """What of it was held as the day began: spot can't be short, what went below zero was not ours."""
         return self.total if instrument.is_contract else self.total - self.lowest
+
+
+def day_began(now: datetime) -> datetime:
+    """The last midnight, UTC."""
+    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 @dataclass(frozen=True)

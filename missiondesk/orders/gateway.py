@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from missiondesk.exchanges.port import MarketData, Trading
 from missiondesk.orders import progress
 from missiondesk.orders.entry import holding_after
+from missiondesk.orders.exposure import day_began
 from missiondesk.orders.patience import Patience
 from missiondesk.orders.reconcile import Discard, Done, LookUp, Send, absent_after, next_step
 from missiondesk.orders.sending import Sender
@@ -150,8 +151,9 @@ class OrderGateway:
         """Look up every order that may be at a venue, whoever sent it; how many have not settled yet.
 
         Orders of Missions that no longer tick are followed by this alone, and intents that a dead tick left
-        behind are taken back.
+        behind are taken back. Once a day, what settled before is added up for the limits.
         """
+        self._orders.keep_carried(day_began(self._clock()))
         followed = [self._follow(order) for order in self._orders.unsettled()]
         return sum(not order.status.is_final for order in followed)
 

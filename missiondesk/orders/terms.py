@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from missiondesk.exchanges.port import MarketData, Trading
 from missiondesk.market.candles import to_milliseconds
 from missiondesk.orders.entry import Holding, holding_after
-from missiondesk.orders.exposure import Book, Mark, Market
+from missiondesk.orders.exposure import Book, Mark, Market, day_began
 from missiondesk.orders.notional import round_price
 from missiondesk.orders.sizing import Denied, Means, misfit, needs_balances
 from missiondesk.store.orders import TradeOrders
@@ -79,7 +79,7 @@ class Quotes:
         return terms if ticker is None or not weighs else self._with_marks(terms, request, ticker)
 
     def _with_marks(self, terms: Terms, request: TradeRequest, ticker: Ticker) -> Terms | Denied:
-        midnight = self.clock().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        midnight = day_began(self.clock())
         book = self.orders.book(request.account, request.mode, midnight)
         own = (request.exchange, request.symbol)
         seen = book.markets | {own}

@@ -27,7 +27,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from missiondesk.orders.admission import DeskState, MissionState, Standing
-from missiondesk.orders.exposure import Book, Carried
+from missiondesk.orders.exposure import Book
+from missiondesk.store.carried import carried_over, keep_carried
 from missiondesk.store.database import transaction
 from models import tables
 from models.account import Account, Mode
@@ -72,6 +73,11 @@ class TradeOrders:
         """What the account's limits look at, for the day that began at `midnight`."""
         with self._engine.connect() as connection:
             return _book(connection, account, mode, midnight)
+
+    def keep_carried(self, midnight: datetime) -> None:
+        """So that books stay quick to read, however many orders there were before `midnight`."""
+        with transaction(self._engine) as connection:
+            keep_carried(connection, midnight)
 
     def chain_book(
         self, account: str, mode: Mode, mission_id: int, exchange: str, symbol: str
@@ -198,12 +204,9 @@ class Ledger:
 
     def run_book(self, account: str, mode: Mode, run_id: int, exchange: str, symbol: str) -> list[Order]:
         """The same for one market and the run of a strategy."""
-        return _orders(
-            self._connection,
-            _resting_or_filled(account, mode).where(
-                _order.c.strategy_run_id == run_id, _order.c.exchange == exchange, _order.c.symbol == symbol
-            ),
-        )
+        of_run = _order.c.strategy_run_id == run_id
+        book = _resting_or_filled(account, mode, of_run, of_run)
+        return _orders(self._connection, book.where(_order.c.exchange == exchange, _order.c.symbol == symbol))
 
     def sent_since(self, account: str, mode: Mode, since: datetime) -> int:
         """How many orders went out or are about to."""
@@ -241,51 +244,25 @@ def _orders(connection: Connection, query: Executable) -> list[Order]:
     return [Order.from_row({**row}) for row in connection.execute(query).mappings()]
 
 
-def _resting_or_filled(account: str, mode: Mode) -> Select[Any]:
-    """Oldest first."""
+def _resting_or_filled(
+    account: str, mode: Mode, filled: ColumnElement[bool], resting: ColumnElement[bool]
+) -> Select[Any]:
+    """Oldest first; `filled` and `resting` narrow either kind down, each with an index of its own."""
     return (
         select(_order)
         .where(
             _order.c.account == account,
             _order.c.mode == mode,
-            or_(_order.c.filled > 0, _order.c.status.in_(_UNSETTLED)),
+            or_(and_(_order.c.filled > 0, filled), and_(_order.c.status.in_(_UNSETTLED), resting)),
         )
         .order_by(_order.c.sent_at, _order.c.id)
     )
 
 
 def _book(connection: Connection, account: str, mode: Mode, midnight: datetime) -> Book:
-    """Years of orders are added up by the database, one sum for each market."""
-    of_account = (_order.c.account == account, _order.c.mode == mode)
-    market = (_order.c.exchange, _order.c.symbol)
-    fill = case((_order.c.side == "buy", _order.c.filled), else_=-_order.c.filled)
-    sums = (
-        select(
-            *market,
-            fill.label("fill"),
-            func.sum(fill).over(partition_by=market, order_by=(_order.c.sent_at, _order.c.id)).label("sum"),
-        )
-        .where(
-            *of_account,
-            _order.c.filled > 0,
-            _order.c.updated_at < midnight,
-            _order.c.status.not_in(_UNSETTLED),
-        )
-        .subquery()
-    )
-    carried = select(
-        sums.c.exchange, sums.c.symbol, func.sum(sums.c.fill), func.least(func.min(sums.c.sum), 0)
-    ).group_by(sums.c.exchange, sums.c.symbol)
-    today = _resting_or_filled(account, mode).where(
-        or_(_order.c.updated_at >= midnight, _order.c.status.in_(_UNSETTLED))
-    )
-    return Book(
-        _orders(connection, today),
-        {
-            (exchange, symbol): Carried(total, lowest)
-            for exchange, symbol, total, lowest in connection.execute(carried)
-        },
-    )
+    """The orders first: one that settles in between counts to today all the same."""
+    today = _resting_or_filled(account, mode, _order.c.updated_at >= midnight, true())
+    return Book(_orders(connection, today), carried_over(connection, account, mode, midnight))
 
 
 def _chain_book(account: str, mode: Mode, mission_id: int, exchange: str, symbol: str) -> Select[Any]:
@@ -293,8 +270,9 @@ def _chain_book(account: str, mode: Mode, mission_id: int, exchange: str, symbol
     is_next = _mission.c.id == chain.c.id
     neighbour = case((is_next, _mission.c.next_mission_id), else_=_mission.c.id)
     chain = chain.union(select(neighbour).where(or_(is_next, _mission.c.next_mission_id == chain.c.id)))
-    return _resting_or_filled(account, mode).where(
-        _order.c.exchange == exchange, _order.c.symbol == symbol, _order.c.mission_id.in_(select(chain.c.id))
+    of_chain = _order.c.mission_id == func.any(func.array(select(chain.c.id).scalar_subquery()))
+    return _resting_or_filled(account, mode, of_chain, of_chain).where(
+        _order.c.exchange == exchange, _order.c.symbol == symbol
     )
 
 
