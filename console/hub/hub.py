@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket
 
 from console.hub.line import Line
 from console.hub.reports import ReportWriter
-from missiondesk.components.switchboard import Claimed, Opened, Switchboard, enter
+from missiondesk.components.switchboard import Claimed, Opened, Switchboard, enter, sessions
 from models.component import CommandKind
 from models.errors import RetryLater
 
@@ -168,7 +168,7 @@ class Hub:
         session = await asyncpg.connect(self._url, timeout=10, server_settings={"application_name": "hub"})
         try:
             hub_id = await enter(session)
-            async with asyncpg.create_pool(self._url, min_size=1, max_size=6, command_timeout=30) as pool:
+            async with sessions(self._url) as pool:
                 self._switchboard = Switchboard(pool, hub_id)
                 lost = asyncio.Event()
                 session.add_termination_listener(lambda _: lost.set())

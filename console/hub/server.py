@@ -46,5 +46,6 @@ def prepare_process() -> None:
 
 
 def _names_no_websocket(record: logging.LogRecord) -> bool:
-    # uvicorn logs each websocket with its whole address, which may hold the token.
-    return not str(record.msg).startswith('%s - "WebSocket')
+    # uvicorn logs each websocket with its whole address, which may hold the token, and then that it is open.
+    said = str(record.msg)
+    return not said.startswith(('%s - "WebSocket', "connection open", "connection closed"))

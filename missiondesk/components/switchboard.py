@@ -68,6 +68,16 @@ async def enter(connection: asyncpg.Connection[Any]) -> int:
     return hub_id
 
 
+def sessions(url: str) -> asyncpg.Pool[Any]:
+    """Sessions for a switchboard, to be entered and left with `async with`.
+
+    The table of commands fills and empties within seconds, so what the planner knows of it is out of date. By
+    the indexes every statement is quick, whatever it believes; a scan that it took for cheap lasted a minute.
+    """
+    settings = {"application_name": "hub", "enable_seqscan": "off"}
+    return asyncpg.create_pool(url, min_size=1, max_size=6, command_timeout=30, server_settings=settings)
+
+
 class Switchboard:
     """The statements of hub process `hub_id`; each method is one transaction."""
 
@@ -228,7 +238,7 @@ WITH free AS (
           AND (connection.instance IS NULL OR open.connection_id = connection.id)
     ) AS room
     FROM component_connection AS connection WHERE connection.id = ANY ($1)
-), next AS (
+), next AS MATERIALIZED (
     SELECT free.id AS connection_id, chosen.id
     FROM free CROSS JOIN LATERAL (
         (SELECT id FROM component_command

@@ -115,7 +115,7 @@ def test_a_used_port_is_named_with_who_has_it(desk: RunningDesk, new_desk: Calla
     assert other.processes() == []
 
 
-@pytest.mark.parametrize("part", ["worker", "listener", "sandbox", "console"])
+@pytest.mark.parametrize("part", ["logs", "worker", "listener", "sandbox", "console"])
 def test_a_killed_part_is_started_again(desk: RunningDesk, part: str) -> None:
     kill_part(desk, part)
     assert f"{part} is started again" in desk.said
