@@ -22,7 +22,8 @@ def test_the_defaults(tmp_path: Path) -> None:
 
 def test_the_file_and_the_environment_over_it(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(
-        'account = "mine"\nsymbols = ["BTC/USD"]\nintervals = ["1d", "1h", "1h"]\n[regime]\ntrending_above_adx = 27\n'
+        'account = "mine"\nsymbols = ["BTC/USD"]\n'
+        'intervals = ["1d", "1h", "1h"]\n[regime]\ntrending_above_adx = 27\n'
         '[signals]\nhold_below = 35\nbuy_rsi = [{when = "above", limit = 90, points = -50}]\n'
     )
     settings = RefreshSettings.load(tmp_path, {"MISSIONDESK_SYMBOLS": "ETH/USD, SOL/USD,ETH/USD"})

@@ -118,4 +118,5 @@ def steps_of_run(engine: Engine, run: str) -> list[StepRun]:
 def forget_steps(engine: Engine, before: datetime) -> int:
     """Delete the steps of earlier hours; how many they were."""
     with engine.connect() as connection:
-        return execute(connection, "DELETE FROM refresh_step WHERE hour < :before", before=before).rowcount
+        deleted = execute(connection, "DELETE FROM refresh_step WHERE hour < :before", before=before)
+        return int(deleted.rowcount)
