@@ -9,7 +9,7 @@ each, none included.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 import numpy as np
@@ -111,6 +111,7 @@ class Calculation:
     """What is calculated for every candle, in two parts.
 
     needed: name of each value → candles a market must have had for it to be reliable.
+    same: name of a value → the one in `needed` that it always equals.
     reach: column → candles before the newest one that are needed of it, at least one.
     smoothings: how many smoothed values a state holds.
     smoothed: (panel, smoothed values before it, shape (smoothings, markets), where to put those after every
@@ -127,6 +128,7 @@ class Calculation:
     smoothings: int
     smoothed: Callable[[Panel, FloatArray, FloatArray], Mapping[str, FloatArray]]
     windowed: Callable[[Mapping[str, FloatArray], Mapping[str, FloatArray]], None]
+    same: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def layout(self) -> str:
@@ -165,7 +167,8 @@ class Calculation:
             values[name][:, : early.shape[1]][early] = np.nan
         recent = [new.newest(columns[column], reach) for column, reach in self.reach.items()]
         after = np.concatenate([(seen + new.lengths)[:, np.newaxis], *recent, last.T], axis=1)
-        return dict(zip(self.needed, new.flat(table), strict=True)), after
+        found = dict(zip(self.needed, new.flat(table), strict=True))
+        return found | {name: found[other] for name, other in self.same.items()}, after
 
     def _smooth(
         self,

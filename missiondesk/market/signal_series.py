@@ -7,8 +7,8 @@ and only when they are asked for.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
 from itertools import repeat
 from typing import Final
 
@@ -56,6 +56,12 @@ class CandleRows:
     def __len__(self) -> int:
         return len(self.at)
 
+    def part(self, some: slice) -> CandleRows:
+        """Some rows, in the same memory."""
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        situations = columns.pop("situations")
+        return CandleRows(**{name: values[some] for name, values in columns.items()}, situations=situations)
+
 
 @dataclass(frozen=True, eq=False)
 class SignalRows:
@@ -78,6 +84,10 @@ class SignalRows:
         confidence = np.zeros(count, dtype=np.int32)
         return cls(actions, strategies, sizes, confidence, entry, stop, take_profit, risk, reward)
 
+    def part(self, some: slice) -> SignalRows:
+        """Some rows, in the same memory."""
+        return SignalRows(**{field.name: getattr(self, field.name)[some] for field in fields(self)})
+
     def __len__(self) -> int:
         return len(self.actions)
 
@@ -86,16 +96,27 @@ def signal_series(given: CandleRows, settings: SignalSettings | None = None) -> 
     """The signal of each row, by the tables of `signals`."""
     rules, found = settings or SignalSettings(), SignalRows.holding(len(given))
     for some in _parts(len(given)):
-        _score(given, some, rules, found, None)
+        _score(given.part(some), rules, found.part(some), None)
     return found
+
+
+def explained_signals(
+    given: CandleRows, settings: SignalSettings | None = None
+) -> tuple[SignalRows, Iterable[tuple[str, str]]]:
+    """The signals and their texts; few of them are scored once for both."""
+    if len(given) > IN_CACHE:
+        return signal_series(given, settings), explained(given, settings)
+    found, told = SignalRows.holding(len(given)), _Told(len(given))
+    _score(given, settings or SignalSettings(), found, told)
+    return found, told.texts()
 
 
 def explained(given: CandleRows, settings: SignalSettings | None = None) -> Iterator[tuple[str, str]]:
     """Of each row the reasons and the breakdown, as JSON texts."""
-    rules, found = settings or SignalSettings(), SignalRows.holding(len(given))
     for some in _parts(len(given)):
-        told = _Told(some)
-        _score(given, some, rules, found, told)
+        part, count = given.part(some), some.stop - some.start
+        told = _Told(count)
+        _score(part, settings or SignalSettings(), SignalRows.holding(count), told)
         yield from told.texts()
 
 
@@ -106,11 +127,10 @@ def _parts(count: int) -> Iterator[slice]:
 class _Told:
     """Reasons and points of each of some rows, as JSON texts in the order in which they are told."""
 
-    def __init__(self, some: slice) -> None:
-        rows = range(some.start, some.stop)
-        self._openings: dict[int, list[str]] = {row: [] for row in rows}
-        self._breakdown: dict[int, list[str]] = {row: [] for row in rows}
-        self._scored: dict[int, list[str]] = {row: [] for row in rows}
+    def __init__(self, count: int) -> None:
+        self._openings: list[list[str]] = [[] for _ in range(count)]
+        self._breakdown: list[list[str]] = [[] for _ in range(count)]
+        self._scored: list[list[str]] = [[] for _ in range(count)]
 
     def open(self, rows: Places, text: str, *numbers: FloatArray) -> None:
         """Reasons that come before all scores."""
@@ -140,37 +160,33 @@ class _Told:
             self._breakdown[row].append(_counted(told, line.points))
 
     def texts(self) -> Iterator[tuple[str, str]]:
-        for row, openings in self._openings.items():
-            yield f"[{', '.join(openings + self._scored[row])}]", f"[{', '.join(self._breakdown[row])}]"
+        for openings, scored, breakdown in zip(self._openings, self._scored, self._breakdown, strict=True):
+            yield f"[{', '.join(openings + scored)}]", f"[{', '.join(breakdown)}]"
 
 
 def _counted(told: str, points: int) -> str:
     return f'{{"reason": {told}, "points": {points}}}'
 
 
-def _score(
-    given: CandleRows, some: slice, rules: SignalSettings, found: SignalRows, told: _Told | None
-) -> None:
-    """Put the signals of some rows into `found`, and what there is to tell of them into `told`."""
-    close, upper, lower = given.situations.closes.take(given.at[some]), given.upper[some], given.lower[some]
+def _score(given: CandleRows, rules: SignalSettings, found: SignalRows, told: _Told | None) -> None:
+    """Put the signals into `found`, and what there is to tell of them into `told`."""
+    close, upper, lower = given.situations.closes.take(given.at), given.upper, given.lower
     position = percents(close - lower, upper - lower)
-    trending = given.regimes[some] == _TRENDING
+    trending = given.regimes == _TRENDING
     ranging = ~trending
-    found.strategies[some] = _TREND
-    found.strategies[some] += ranging * np.int8(_REVERSION - _TREND)
+    found.strategies[:] = _TREND + ranging * np.int8(_REVERSION - _TREND)
     near = rules.reversion_near_percent
     above, below = trending & (close > upper), trending & (close < lower)
     at_lower = ranging & (np.abs(position) < near)
     at_upper = ranging & ~at_lower & (np.abs(position - 100) < near)
     kinds = {_TrendBuy: above, _TrendSell: below, _LowerBuy: at_lower, _UpperSell: at_upper}
     for kind, holds in kinds.items():
-        places = np.flatnonzero(holds)
-        rows = places + some.start
-        kind(given, rows, close.take(places), position.take(places), rules, found, told).decide()
+        rows = np.flatnonzero(holds)
+        kind(given, rows, close.take(rows), position.take(rows), rules, found, told).decide()
     if told is not None:
         inside, away = trending & ~above & ~below, ranging & ~at_lower & ~at_upper
-        told.open(some.start + np.flatnonzero(inside), "trending, but inside the channel")
-        told.open(some.start + np.flatnonzero(away), "ranging, away from both edges of the channel")
+        told.open(np.flatnonzero(inside), "trending, but inside the channel")
+        told.open(np.flatnonzero(away), "ranging, away from both edges of the channel")
 
 
 class _Kind:

@@ -36,12 +36,11 @@ def percents(parts: FloatArray, wholes: FloatArray) -> FloatArray:
 class Situations:
     """Values by place; behind every new candle are the places of the candles before it, NaN where none were.
 
-    places: of the new candles, flat like these. counts: candles of its market up to each of them.
+    places: of the new candles, flat like these.
     close_means, volume_means: over the last `bars` candles. highest: of the closes so far.
     """
 
     places: Places
-    counts: Counts
     closes: FloatArray
     highest: FloatArray
     close_means: FloatArray
@@ -96,6 +95,11 @@ class Spans:
         """
         return np.asarray((states[:, _SEEN] > 0) & (states[:, _AGE] + lengths >= self.rules.high_bars))
 
+    def counts(self, states: FloatArray, new: NewCandles) -> Counts:
+        """Candles of its market up to each new one, flat like these."""
+        seen = states[:, [_SEEN]].astype(np.int64)
+        return new.flat(seen + np.arange(1, new.most + 1))
+
     def continued(
         self, states: FloatArray, new: NewCandles, older: NewCandles
     ) -> tuple[Situations, FloatArray]:
@@ -108,7 +112,8 @@ class Spans:
         columns = new.behind(recent)
         closes, volumes = columns["close"], columns["volume"]
         markets, width = closes.shape
-        highest, close_means, volume_means = np.full((3, markets, width), np.nan)
+        # What is not filled in below is not looked at.
+        highest, close_means, volume_means = np.empty((3, markets, width))
         highest[:, reach:], record = self._highest(states, new, older)
         step = max(IN_CACHE // width, 1)
         for start in range(0, markets, step):
@@ -117,7 +122,6 @@ class Spans:
             volume_means[some, bars - 1 :] = window_means(volumes[some], bars)
         situations = Situations(
             new.flat(np.arange(markets * width).reshape(markets, width)[:, reach:]),
-            new.flat(states[:, [_SEEN]].astype(np.int64) + np.arange(1, new.most + 1)),
             closes.reshape(-1),
             highest.reshape(-1),
             close_means.reshape(-1),
@@ -135,12 +139,10 @@ class Spans:
         bars, before = self.rules.high_bars, older.most
         if not new.most:
             return np.empty((len(states), 0)), states[:, [_HIGHEST, _AGE]]
-        closes, found = np.empty((2, len(states), before + new.most))
-        closes[:, :before] = -np.inf
-        closes[:, :before][np.arange(before) >= before - older.lengths[:, np.newaxis]] = older.columns[
-            "close"
-        ]
-        closes[:, before:] = new.behind({"close": states[:, :0]}, absent=-np.inf)["close"]
+        reread = np.full((len(states), before), -np.inf)
+        reread[np.arange(before) >= before - older.lengths[:, np.newaxis]] = older.columns["close"]
+        closes = new.behind({"close": reread}, absent=-np.inf)["close"]
+        found = np.empty_like(closes)
         step = max(IN_CACHE // max(closes.shape[1], 1), 1)
         for start in range(0, len(states), step):
             found[start : start + step] = _sliding_maxima(closes[start : start + step], bars)

@@ -38,6 +38,7 @@ STORED: Final[dict[str, Indicator]] = {
 }
 """Stored name → the operand with the same value."""
 
+_SAME: Final = {"bollinger_middle": "sma_20"}
 _WINDOW: Final = 20
 _DEVIATIONS: Final = 2.0
 
@@ -100,13 +101,14 @@ def _windowed(columns: Mapping[str, FloatArray], values: Mapping[str, FloatArray
     values["volume_mean"][:] = window_means(columns["volume"], _WINDOW)
     middle, reach = window_deviations(columns["close"], _WINDOW)
     reach *= _DEVIATIONS
-    values["sma_20"][:] = values["bollinger_middle"][:] = middle
+    values["sma_20"][:] = middle
     np.add(middle, reach, out=values["bollinger_upper"])
     np.subtract(middle, reach, out=values["bollinger_lower"])
 
 
 INDICATORS: Final = Calculation(
-    needed={name: spec.needed for name, spec in STORED.items()},
+    needed={name: spec.needed for name, spec in STORED.items() if name not in _SAME},
+    same=_SAME,
     reach={"high": 1, "low": 1, "close": _WINDOW - 1, "volume": _WINDOW - 1},
     smoothings=len(_OF_CANDLES) + len(_OF_THOSE),
     smoothed=_smoothed,

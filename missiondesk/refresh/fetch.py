@@ -112,18 +112,34 @@ class _Fetching:
         self._settle_served(series, served)
 
     def put_together(self, lower: Series, higher: Series) -> None:
-        """Higher candles that the exchange did not serve, from the lower ones that changed; complete only."""
-        newest = self._newest.get(higher.id)
-        since = self._written_from.get(lower.id)
-        if since is None:
-            return
-        start = opening_time(since, higher.interval, newest)
+        """Higher candles that the exchange did not serve, from the lower ones; complete ones only.
+
+        From those lower ones that changed, and from all that are older than the higher ones.
+        """
         with self._engine.connect() as connection:
-            [candles] = read_candles(connection, [lower], {lower.id: start - 1})
+            ends = extents(connection, [lower.id, higher.id])
+        if lower.id not in ends:
+            return
+        first, grid = ends[lower.id].first, self._newest.get(higher.id)
+        since = self._written_from.get(lower.id)
+        if higher.id in ends:
+            older = opening_time(ends[higher.id].first - 1, higher.interval, grid)
+            if opening_time(first - 1, higher.interval, grid) < older:
+                self._put_together(lower, higher, first, ends[higher.id].first - 1)
+        else:
+            since = first
+        if since is not None:
+            self._put_together(lower, higher, opening_time(since, higher.interval, grid), None)
+
+    def _put_together(self, lower: Series, higher: Series, start: int, until: int | None) -> None:
+        """From the lower candles that opened between these times (ms), both inclusive."""
+        grid = self._newest.get(higher.id)
+        with self._engine.connect() as connection:
+            [candles] = read_candles(connection, [lower], {lower.id: start - 1}, until)
             untraded = untraded_open_times(connection, lower, start)
         if not len(candles):
             return
-        made = aggregate(candles, higher.interval, newest)
+        made = aggregate(candles, higher.interval, grid)
         times = made.candles.open_time
         ends = times + timeframe_milliseconds(higher.interval)
         excused = np.searchsorted(np.sort(untraded), ends) - np.searchsorted(np.sort(untraded), times)

@@ -18,12 +18,11 @@ from missiondesk.market.signal_series import (
     STRATEGIES,
     CandleRows,
     SignalRows,
-    explained,
-    signal_series,
+    explained_signals,
 )
 from missiondesk.market.signal_settings import SignalSettings
 from missiondesk.market.signals import Action
-from missiondesk.market.situation_series import Places, Situations, Spans
+from missiondesk.market.situation_series import Mask, Places, Situations, Spans
 from missiondesk.refresh.settings import fingerprint
 from missiondesk.refresh.steps import Step
 from missiondesk.refresh.work import Work
@@ -79,9 +78,11 @@ def signal_work(regime_rules: RegimeSettings, rules: SignalSettings) -> Work:
         lengths = candles.lengths(ids)
         known = portion.numbers[:, 1:]
         older = _older(connection, portion[spans.outlived(known, lengths)], ids, rules.high_bars - 1)
-        situations, states = spans.continued(known, NewCandles(candles.columns, lengths), older)
-        decided, given = _aligned(candles, decided, situations, rules)
-        found = signal_series(given, rules)
+        new = NewCandles(candles.columns, lengths)
+        situations, states = spans.continued(known, new, older)
+        enough = spans.counts(known, new) >= rules.candles_needed
+        decided, given = _aligned(candles, decided, situations, enough)
+        found, texts = explained_signals(given, rules)
         closes = situations.closes[given.at]
         endings = _endings(found, decided.series_ids, ids, portion.numbers[:, 0])
         firsts = endings.firsts
@@ -94,7 +95,7 @@ def signal_work(regime_rules: RegimeSettings, rules: SignalSettings) -> Work:
             _columns(found, decided, closes, endings.by),
             SIGNAL_KEY,
             portion.anew,
-            documents=Documents(("reasons", "breakdown"), explained(given, rules)),
+            documents=Documents(("reasons", "breakdown"), texts),
             unless=CANCELLED_STAYS,
         )
         numbers = np.concatenate([endings.last[:, np.newaxis], states], axis=1)
@@ -115,12 +116,11 @@ def _older(connection: Connection, of: Pending, ids: NDArray[np.int32], count: i
 
 
 def _aligned(
-    candles: Block, decided: Block, situations: Situations, rules: SignalSettings
+    candles: Block, decided: Block, situations: Situations, enough: Mask
 ) -> tuple[Block, CandleRows]:
-    """The decided rows with candles enough before them, and all that their signals follow from."""
+    """The decided rows of candles that have enough before them, and all that their signals follow from."""
     rows = np.searchsorted(_keys(candles), _keys(decided))
-    enough = situations.counts[rows] >= rules.candles_needed
-    kept, rows = decided.only(enough), rows[enough]
+    kept, rows = decided.only(enough[rows]), rows[enough[rows]]
     columns = {name: values for name, values in kept.columns.items() if name != "regime"}
     regimes = kept.columns["regime"].astype(np.int8)
     return kept, CandleRows(regimes=regimes, at=situations.places[rows], situations=situations, **columns)

@@ -102,16 +102,30 @@ def gaps_of(engine: Engine, series: Series) -> list[tuple[int, int]]:
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.sets(st.integers(0, 40), min_size=1, max_size=12), min_size=1, max_size=6))
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.sets(st.integers(0, 40), min_size=1, max_size=12)),
+        min_size=1,
+        max_size=9,
+    )
+)
 def test_gaps_are_what_is_absent_in_whatever_order_candles_come(
-    engine: Engine, arrivals: list[set[int]]
+    engine: Engine, arrivals: list[tuple[bool, set[int]]]
 ) -> None:
+    """Whether steps have seen what came before or not."""
     with engine.connect() as connection:
         connection.execute(text("TRUNCATE series, candle, candle_gap, series_state"))
     series, candles = one_series(engine), walk(41)
-    for places in arrivals:
+    there: set[int] = set()
+    for calculated, places in arrivals:
         store(engine, series, candles[np.isin(np.arange(41), list(places))])
-    there = set().union(*arrivals)
+        there |= places
+        if calculated:
+            calculate(engine, Step.INDICATORS, [series], ONE)
+            # The one candle that follows all others.
+            following = min(max(there) + 1, 40)
+            store(engine, series, candles[following : following + 1])
+            there.add(following)
     absent = [place for place in range(min(there), max(there)) if place not in there]
     found = [place for first, last in gaps_of(engine, series) for place in range(first, last + 1)]
     assert found == absent
@@ -199,6 +213,23 @@ def test_a_higher_interval_that_is_not_served_is_put_together(engine: Engine) ->
     assert hourly.interval == "1h"
 
 
+def test_a_higher_interval_that_came_later_is_put_together_from_all_there_is(engine: Engine) -> None:
+    whole = walk(2000)
+    both = RefreshSettings(symbols=("X/USD",), intervals=("1h", "4h"))
+    store(engine, one_series(engine), whole[:1900])
+    market = CandleTape({"X/USD": whole}, both.intervals)
+    market.now = int(whole.open_time[-1]) + HOUR
+    few = both.model_copy(update={"first_candles": 100})
+    series = keep_series(engine, "tape", both.symbols, both.intervals)
+    for _ in range(2):
+        fetch_market(engine, market, series, to_datetime(market.now), few)
+        with engine.connect() as connection:
+            [four] = read_candles(connection, series[1:])
+        wanted = market.whole("X/USD", "4h").closed_at(to_datetime(market.now))
+        assert four.open_time.tolist() == wanted.open_time.tolist()
+        assert (four.close == wanted.close).all()
+
+
 def test_an_unknown_symbol_is_skipped_with_a_note(engine: Engine) -> None:
     other = RefreshSettings(symbols=("Y/USD",), intervals=("1h",))
     fetched = fetch(engine, tape(walk(5)), other)
@@ -219,6 +250,11 @@ def test_calculating_again_or_from_the_beginning_changes_nothing(
         for step in STEPS[1:]:
             calculate(engine, step, [series], ONE)
     once = {table: contents(engine, table) for table in TABLES}
+    with engine.connect() as connection:
+        active = connection.execute(
+            text("SELECT DISTINCT action, strategy FROM trading_signal WHERE status = 'active'")
+        ).all()
+    assert len(active) <= 1
     for step in STEPS[1:]:
         assert calculate(engine, step, [series], ONE).inserted == 0
     assert {table: contents(engine, table) for table in TABLES} == once
@@ -264,6 +300,25 @@ def test_signals_of_markets_that_are_refreshed_no_longer_expire(engine: Engine) 
         assert expire_signals(connection, [series.id + 1]) >= 1
         active = connection.execute(text("SELECT count(*) FROM trading_signal WHERE status = 'active'"))
         assert active.scalar_one() == 0
+
+
+def test_what_people_have_cancelled_stays_so(engine: Engine) -> None:
+    series, candles = one_series(engine), walk(200)
+    store(engine, series, candles[:199])
+    for step in STEPS[1:]:
+        calculate(engine, step, [series], ONE)
+    with engine.connect() as connection:
+        changed = connection.execute(
+            text("UPDATE trading_signal SET status = 'cancelled' WHERE status = 'active' RETURNING id")
+        )
+        cancelled = {row.id for row in changed}
+    store(engine, series, candles[199:])
+    store(engine, series, at(candles, 100, 60.0))
+    for step in STEPS[1:]:
+        calculate(engine, step, [series], ONE)
+    with engine.connect() as connection:
+        still = connection.execute(text("SELECT id FROM trading_signal WHERE status = 'cancelled'"))
+        assert cancelled and {row.id for row in still} == cancelled
 
 
 def test_requests_of_all_processes_keep_one_pace(engine: Engine, database_url: str) -> None:

@@ -80,7 +80,7 @@ def situations(
         "from_high": found.from_high(at),
         "price": found.price_changes(at),
         "volume": found.volume_changes(at),
-        "count": found.counts.astype(np.float64),
+        "count": spans.counts(states, new).astype(np.float64),
     }
     return values, after
 

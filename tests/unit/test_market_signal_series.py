@@ -74,8 +74,9 @@ def laid_out(series: list[Candles], **columns: np.ndarray) -> CandleRows:
     """Rows from the 30th candle of each series on; columns are cut from what is given for every candle."""
     spans, new = Spans(SignalSettings()), NewCandles.of(series)
     nothing = NewCandles.of([candles[:0] for candles in series])
-    situations, _ = spans.continued(np.tile(spans.beginning, (len(series), 1)), new, nothing)
-    rows = np.flatnonzero(situations.counts >= 30)
+    states = np.tile(spans.beginning, (len(series), 1))
+    situations, _ = spans.continued(states, new, nothing)
+    rows = np.flatnonzero(spans.counts(states, new) >= 30)
     chosen = {name: values[rows] for name, values in columns.items()}
     return CandleRows(at=situations.places[rows], situations=situations, **chosen)
 

@@ -61,17 +61,21 @@ def write_candles(
     outdated = [id for id, change in written.items() if id in seen and change.first_open_time <= seen[id]]
     if outdated:
         forget_progress(connection, outdated)
-    detect_gaps(connection, [series for series, _ in given], written)
+    detect_gaps(connection, [series for series, _ in given], written, seen)
     return written
 
 
 def read_candles(
-    connection: Connection, of: Sequence[Series], after: Mapping[int, int] | None = None
+    connection: Connection,
+    of: Sequence[Series],
+    after: Mapping[int, int] | None = None,
+    until: int | None = None,
 ) -> list[Candles]:
-    """The stored candles of each series later than `after` (ms, by id), all without it."""
+    """The stored candles of each series later than `after` (ms, by id), not later than `until` (ms)."""
     since = [NEVER if after is None else after.get(each.id, NEVER) for each in of]
     ids = [each.id for each in of]
-    return read_block(connection, "candle", CANDLE_COLUMNS, ids, since, [ALWAYS] * len(ids)).candles(of)
+    ends = [ALWAYS if until is None else until] * len(ids)
+    return read_block(connection, "candle", CANDLE_COLUMNS, ids, since, ends).candles(of)
 
 
 def newest_candles(connection: Connection, of: Series, count: int, until: int) -> Candles:

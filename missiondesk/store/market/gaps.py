@@ -88,9 +88,19 @@ def untraded_open_times(connection: Connection, series: Series, since: int) -> T
     return np.concatenate([np.zeros(0, dtype=np.int64), *stretches])
 
 
-def detect_gaps(connection: Connection, of: Sequence[Series], written: Mapping[int, Written]) -> None:
-    """Note what is absent between stored candles, from the candle before the first written one on."""
+def detect_gaps(
+    connection: Connection, of: Sequence[Series], written: Mapping[int, Written], seen: Mapping[int, int]
+) -> None:
+    """Note what is absent between stored candles, from the candle before the first written one on.
+
+    seen: the newest candle (ms) of each series that a step has seen. Most hours the one candle that follows
+    it at once is all that comes, and no gap was noted later than it: then there is none to look for.
+    """
     changed = {each.id: each for each in of if each.id in written and written[each.id].inserted}
+    follows = [id for id, each in changed.items() if _follows(each, written[id], seen.get(id))]
+    first = [written[id].first_open_time for id in follows]
+    for id in set(follows) - _with_gaps_since(connection, follows, first):
+        del changed[id]
     if not changed:
         return
     ids = np.array(sorted(changed), dtype=np.int32)
@@ -129,3 +139,23 @@ def detect_gaps(connection: Connection, of: Sequence[Series], written: Mapping[i
             f" SELECT id, first, last FROM {gaps} ON CONFLICT DO NOTHING",
             **found,
         )
+
+
+def _follows(series: Series, written: Written, seen: int | None) -> bool:
+    return (
+        seen is not None
+        and (written.inserted, written.updated) == (1, 0)
+        and written.first_open_time == seen + timeframe_milliseconds(series.interval)
+    )
+
+
+def _with_gaps_since(connection: Connection, ids: Sequence[int], first: Sequence[int]) -> set[int]:
+    """Those of these series with a noted gap that ends at `first` (ms) or later."""
+    rows = execute(
+        connection,
+        "SELECT series_id FROM candle_gap JOIN unnest(CAST(:ids AS int[]), CAST(:first AS float8[]))"
+        " AS given (id, first) ON id = series_id WHERE last_open_time >= to_timestamp(first / 1000)",
+        ids=listed(ids),
+        first=listed(first),
+    )
+    return {row[0] for row in rows}
