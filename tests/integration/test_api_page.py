@@ -9,7 +9,17 @@ from console.api.app import create_app
 from missiondesk.settings import Settings
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
-TAGS = {"Missions", "Tasks", "Conditions", "Templates", "Results", "Market data", "Metrics", "Health", "Components"}
+TAGS = {
+    "Missions",
+    "Tasks",
+    "Conditions",
+    "Templates",
+    "Results",
+    "Market data",
+    "Metrics",
+    "Health",
+    "Components",
+}
 
 
 def test_the_page_names_all_routes_and_no_others() -> None:
