@@ -6,7 +6,6 @@ the ORM, all in one run on one server.
 
 from __future__ import annotations
 
-import io
 import multiprocessing
 import os
 import resource
@@ -17,19 +16,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import talib
-from sqlalchemy import Engine, Table, select, text
-from sqlalchemy.orm import Session, registry
+from sqlalchemy import Engine, text
 
 from benchmarks.figures import Figure, record
+from benchmarks.refresh_peers import (
+    TABLES,
+    bare_copy,
+    bare_talib,
+    bare_talib_of_signals,
+    row_by_row,
+    seconds,
+)
 from missiondesk.market.candles import Candles
 from missiondesk.market.ema_channel import CHANNEL
 from missiondesk.market.panel import NewCandles
 from missiondesk.market.regime import regimes
-from missiondesk.market.signal_series import CandleRows, explained, signal_series
+from missiondesk.market.signal_rows import CandleRows
+from missiondesk.market.signal_series import explained, signal_series
 from missiondesk.market.signal_settings import SignalSettings
 from missiondesk.market.situation_series import Spans
 from missiondesk.market.stored_indicators import INDICATORS
@@ -42,7 +47,6 @@ from missiondesk.store.embedded import EmbeddedPostgres
 from missiondesk.store.market.candles import write_candles
 from missiondesk.store.market.series import Series, keep_series
 from missiondesk.store.migrate import upgrade
-from models.market_tables import candle, ema_channel, indicator, market_regime, trading_signal
 
 SYMBOLS = 500
 CANDLES = 720
@@ -53,7 +57,7 @@ LONG_HISTORY = 5_000
 ROUNDS = 15
 HOUR = 3_600_000
 FIRST = 1_600_000_000_000 // HOUR * HOUR
-TABLES = (candle, indicator, ema_channel, market_regime, trading_signal)
+FIRST_REFRESH = f"series_id <= {SYMBOLS} AND open_time < to_timestamp({FIRST // 1000 + CANDLES * 3600})"
 ROWS_ONE_BY_ONE = 25
 """Of each table in each hour, of which the time for all is reckoned."""
 
@@ -94,7 +98,7 @@ def measure() -> dict[str, Figure]:
         url = postgres.url("refresh")
         refreshed = in_process_of_its_own(refresh, url)
         engine = connect(url)
-        copied = bare_copy(engine)
+        copied = bare_copy(engine, FIRST_REFRESH)
         engine.dispose()
     size = f"{SYMBOLS} symbols × {CANDLES} candles, {refreshed.rows} rows, {os.cpu_count()} cores"
     increment, rows = refreshed.increment.seconds, refreshed.increment.rows
@@ -166,32 +170,6 @@ def walks(symbols: int, candles: int) -> list[Candles]:
     return found
 
 
-def bare_talib(candles: list[Candles]) -> None:
-    for each in candles:
-        high, low, close, volume = each.high, each.low, each.close, each.volume
-        talib.SMA(close, 20)
-        talib.EMA(close, 12)
-        talib.EMA(close, 26)
-        talib.RSI(close, 14)
-        talib.MACD(close, 12, 26, 9)
-        talib.ADX(high, low, close, 14)
-        talib.ATR(high, low, close, 14)
-        talib.BBANDS(close, 20, 2, 2)
-        talib.SMA(volume, 20)
-        talib.EMA(high, 33)
-        talib.EMA(low, 33)
-
-
-def bare_talib_of_signals(candles: list[Candles]) -> None:
-    """What else TA-Lib has functions for: the highest close, gains, and the means behind a divergence."""
-    for each in candles:
-        talib.MAX(each.close, 365)
-        talib.ROC(each.close, 10)
-        talib.ROC(each.close, 20)
-        talib.SMA(each.close, 5)
-        talib.SMA(each.volume, 5)
-
-
 def compute_alike(candles: list[Candles]) -> None:
     """What TA-Lib has functions for, on arrays in memory, and the states after it."""
     new = NewCandles.of(candles)
@@ -227,7 +205,7 @@ def refresh(url: str) -> Refreshed:
     rows = count(engine)
     settle(engine)
     hours = [
-        (bench.add(hour, hour + 1), *row_by_row(engine, FIRST + hour * HOUR))
+        (bench.add(hour, hour + 1), *row_by_row(engine, FIRST + hour * HOUR, ROWS_ONE_BY_ONE))
         for hour in range(CANDLES, CANDLES + HOURS)
     ]
     taken, created, changed = (min(column) for column in zip(*hours, strict=True))
@@ -278,80 +256,6 @@ def settle(engine: Engine) -> None:
         connection.execute(text("CHECKPOINT"))
 
 
-def bare_copy(engine: Engine) -> float:
-    """Seconds to COPY the bytes of all rows into empty tables with the same indexes."""
-    total = 0.0
-    first = f"series_id <= {SYMBOLS} AND open_time < to_timestamp({_END / 1000})"
-    for table in TABLES:
-        with transaction(engine) as connection:
-            cursor = connection.connection.cursor()
-            rows = io.BytesIO()
-            query = f"SELECT * FROM {table.name} WHERE {first}"  # noqa: S608
-            cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT binary)", rows, 1 << 20)
-            cursor.execute(f"CREATE TABLE bare (LIKE {table.name} INCLUDING ALL)")
-        rows.seek(0)
-
-        def copy(rows: io.BytesIO = rows) -> None:
-            with transaction(engine) as connection:
-                connection.connection.cursor().copy_expert(
-                    "COPY bare FROM STDIN (FORMAT binary)", rows, 1 << 20
-                )
-
-        total += seconds(copy)
-        with transaction(engine) as connection:
-            connection.connection.cursor().execute("DROP TABLE bare")
-    return total
-
-
-_END = FIRST + CANDLES * HOUR
-
-
-def row_by_row(engine: Engine, hour: int) -> tuple[float, float]:
-    """Seconds a row for `update_or_create` (look for it, change or add it, commit): new ones, closed signals.
-
-    Some of the rows that an increment has just written, in the tables that have all before.
-    """
-    opened = f"to_timestamp({hour / 1000})"
-    newest = f"series_id <= {ROWS_ONE_BY_ONE} AND open_time = {opened}"
-    created = 0.0
-    for table in TABLES:
-        rows = _rows(engine, table, newest)
-        with engine.connect() as connection:
-            connection.execute(text(f"DELETE FROM {table.name} WHERE {newest}"))  # noqa: S608
-        created += update_or_create(engine, table, rows) / len(TABLES)
-    closed = _rows(engine, trading_signal, f"exit_open_time = {opened} LIMIT {ROWS_ONE_BY_ONE}")
-    with engine.connect() as connection:
-        connection.execute(
-            text("UPDATE trading_signal SET status = 'active', exit_price = NULL WHERE id = ANY (:ids)"),
-            {"ids": [row["id"] for row in closed]},
-        )
-    return created, update_or_create(engine, trading_signal, closed)
-
-
-def _rows(engine: Engine, table: Table, where: str) -> list[dict[str, Any]]:
-    with engine.connect() as connection:
-        return [dict(row._mapping) for row in connection.execute(select(table).where(text(where)))]
-
-
-def update_or_create(engine: Engine, table: Table, rows: list[dict[str, Any]]) -> float:
-    """Seconds a row."""
-    mapped: Any = type("Mapped", (), {})
-    registry(metadata=table.metadata).map_imperatively(mapped, table)
-    key = [name for name in ("series_id", "open_time", "strategy") if name in table.c]
-    atomic = engine.execution_options(isolation_level="READ COMMITTED")
-    began = time.perf_counter()
-    for row in rows:
-        with Session(atomic) as session:
-            found = session.query(mapped).filter_by(**{name: row[name] for name in key}).one_or_none()
-            if found is None:
-                found = mapped()
-                session.add(found)
-            for name, value in row.items():
-                setattr(found, name, value)
-            session.commit()
-    return (time.perf_counter() - began) / len(rows)
-
-
 def count(engine: Engine) -> int:
     with engine.connect() as connection:
         return sum(connection.scalar(text(f"SELECT count(*) FROM {table.name}")) or 0 for table in TABLES)  # noqa: S608
@@ -367,12 +271,6 @@ def fastest(*works: Callable[[], object]) -> list[float]:
 
     rounds = [[once(work) for work in works] for _ in range(ROUNDS)]
     return [min(column) for column in zip(*rounds, strict=True)]
-
-
-def seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 def in_process_of_its_own(work: Callable[[str], Refreshed], url: str) -> Refreshed:

@@ -6,10 +6,7 @@ and only when they are asked for.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
-from itertools import repeat
 from typing import Final
 
 import numpy as np
@@ -18,78 +15,18 @@ from numpy.typing import NDArray
 from missiondesk.market.candles import FloatArray
 from missiondesk.market.panel import IN_CACHE
 from missiondesk.market.regime import REGIMES, Regime
-from missiondesk.market.signal_settings import Line, Lines, SignalSettings
+from missiondesk.market.signal_rows import ACTIONS, SIZES, STRATEGIES, CandleRows, SignalRows
+from missiondesk.market.signal_settings import Lines, SignalSettings
+from missiondesk.market.signal_texts import SignalTexts
 from missiondesk.market.signals import Action, Size, Strategy
-from missiondesk.market.situation_series import Mask, Places, Situations, percents
+from missiondesk.market.situation_series import Mask, Places, percents
 
-ACTIONS: Final = tuple(Action)
-STRATEGIES: Final = tuple(Strategy)
-SIZES: Final = tuple(Size)
-
-Codes = NDArray[np.int8]
-
-_BUY, _SELL, _HOLD = (ACTIONS.index(action) for action in (Action.BUY, Action.SELL, Action.HOLD))
+_BUY, _SELL = (ACTIONS.index(action) for action in (Action.BUY, Action.SELL))
 _TREND, _REVERSION = (
     STRATEGIES.index(strategy) for strategy in (Strategy.TREND_FOLLOW, Strategy.MEAN_REVERSION)
 )
-_NONE, _SMALL, _FULL = (SIZES.index(size) for size in (Size.NONE, Size.SMALL, Size.FULL))
+_SMALL, _FULL = (SIZES.index(size) for size in (Size.SMALL, Size.FULL))
 _TRENDING: Final = REGIMES.index(Regime.TRENDING)
-
-
-@dataclass(frozen=True, eq=False)
-class CandleRows:
-    """Candles that want a signal, and what it follows from; NaN stands for a value that there is not.
-
-    regimes: places in REGIMES; upper, lower: of the EMA channel. at: where `situations` has each candle.
-    """
-
-    regimes: NDArray[np.integer]
-    upper: FloatArray
-    lower: FloatArray
-    volume_ratio: FloatArray
-    rsi: FloatArray
-    macd: FloatArray
-    macd_signal: FloatArray
-    at: Places
-    situations: Situations
-
-    def __len__(self) -> int:
-        return len(self.at)
-
-    def part(self, some: slice) -> CandleRows:
-        """Some rows, in the same memory."""
-        columns = {field.name: getattr(self, field.name) for field in fields(self)}
-        situations = columns.pop("situations")
-        return CandleRows(**{name: values[some] for name, values in columns.items()}, situations=situations)
-
-
-@dataclass(frozen=True, eq=False)
-class SignalRows:
-    """Signals by row. actions, strategies, sizes are places in ACTIONS, STRATEGIES, SIZES; NaN: no price."""
-
-    actions: Codes
-    strategies: Codes
-    sizes: Codes
-    confidence: NDArray[np.int32]
-    entry: FloatArray
-    stop: FloatArray
-    take_profit: FloatArray
-    risk_percent: FloatArray
-    reward_percent: FloatArray
-
-    @classmethod
-    def holding(cls, count: int) -> SignalRows:
-        actions, strategies, sizes = (np.full(count, code, dtype=np.int8) for code in (_HOLD, _TREND, _NONE))
-        entry, stop, take_profit, risk, reward = np.full((5, count), np.nan)
-        confidence = np.zeros(count, dtype=np.int32)
-        return cls(actions, strategies, sizes, confidence, entry, stop, take_profit, risk, reward)
-
-    def part(self, some: slice) -> SignalRows:
-        """Some rows, in the same memory."""
-        return SignalRows(**{field.name: getattr(self, field.name)[some] for field in fields(self)})
-
-    def __len__(self) -> int:
-        return len(self.actions)
 
 
 def signal_series(given: CandleRows, settings: SignalSettings | None = None) -> SignalRows:
@@ -106,7 +43,7 @@ def explained_signals(
     """The signals and their texts; few of them are scored once for both."""
     if len(given) > IN_CACHE:
         return signal_series(given, settings), explained(given, settings)
-    found, told = SignalRows.holding(len(given)), _Told(len(given))
+    found, told = SignalRows.holding(len(given)), SignalTexts(len(given))
     _score(given, settings or SignalSettings(), found, told)
     return found, told.texts()
 
@@ -115,7 +52,7 @@ def explained(given: CandleRows, settings: SignalSettings | None = None) -> Iter
     """Of each row the reasons and the breakdown, as JSON texts."""
     for some in _parts(len(given)):
         part, count = given.part(some), some.stop - some.start
-        told = _Told(count)
+        told = SignalTexts(count)
         _score(part, settings or SignalSettings(), SignalRows.holding(count), told)
         yield from told.texts()
 
@@ -124,51 +61,7 @@ def _parts(count: int) -> Iterator[slice]:
     return (slice(start, min(start + IN_CACHE, count)) for start in range(0, count, IN_CACHE))
 
 
-class _Told:
-    """Reasons and points of each of some rows, as JSON texts in the order in which they are told."""
-
-    def __init__(self, count: int) -> None:
-        self._openings: list[list[str]] = [[] for _ in range(count)]
-        self._breakdown: list[list[str]] = [[] for _ in range(count)]
-        self._scored: list[list[str]] = [[] for _ in range(count)]
-
-    def open(self, rows: Places, text: str, *numbers: FloatArray) -> None:
-        """Reasons that come before all scores."""
-        shown = zip(*(values.tolist() for values in numbers), strict=True) if numbers else repeat(())
-        template = json.dumps(text)
-        for row, values in zip(rows.tolist(), shown, strict=False):
-            self._openings[row].append(template.format(*values))
-
-    def base(self, rows: Places, points: int) -> None:
-        text = _counted('"base"', points)
-        for row in rows.tolist():
-            self._breakdown[row].append(text)
-
-    def score(self, rows: Places, reason: str, points: int) -> None:
-        told = json.dumps(reason)
-        counted = _counted(told, points)
-        for row in rows.tolist():
-            self._scored[row].append(told)
-            self._breakdown[row].append(counted)
-
-    def score_values(self, rows: Places, what: str, values: FloatArray, line: Line) -> None:
-        """Rows whose value matches this line."""
-        start, end = json.dumps(what)[:-1], json.dumps(f" is {line}")[1:]
-        for row, value in zip(rows.tolist(), values.tolist(), strict=True):
-            told = f"{start} {value:.2f}{end}"
-            self._scored[row].append(told)
-            self._breakdown[row].append(_counted(told, line.points))
-
-    def texts(self) -> Iterator[tuple[str, str]]:
-        for openings, scored, breakdown in zip(self._openings, self._scored, self._breakdown, strict=True):
-            yield f"[{', '.join(openings + scored)}]", f"[{', '.join(breakdown)}]"
-
-
-def _counted(told: str, points: int) -> str:
-    return f'{{"reason": {told}, "points": {points}}}'
-
-
-def _score(given: CandleRows, rules: SignalSettings, found: SignalRows, told: _Told | None) -> None:
+def _score(given: CandleRows, rules: SignalSettings, found: SignalRows, told: SignalTexts | None) -> None:
     """Put the signals into `found`, and what there is to tell of them into `told`."""
     close, upper, lower = given.situations.closes.take(given.at), given.upper, given.lower
     position = percents(close - lower, upper - lower)
@@ -200,7 +93,7 @@ class _Kind:
         position: FloatArray,
         rules: SignalSettings,
         found: SignalRows,
-        told: _Told | None,
+        told: SignalTexts | None,
     ) -> None:
         self._given, self._rows, self._close, self._position = given, rows, close, position
         self._rules, self._found, self._told = rules, found, told

@@ -12,14 +12,8 @@ from sqlalchemy import Connection
 from missiondesk.market.candles import FloatArray, TimeArray
 from missiondesk.market.panel import NewCandles
 from missiondesk.market.regime import REGIMES, RegimeSettings
-from missiondesk.market.signal_series import (
-    ACTIONS,
-    SIZES,
-    STRATEGIES,
-    CandleRows,
-    SignalRows,
-    explained_signals,
-)
+from missiondesk.market.signal_rows import ACTIONS, SIZES, STRATEGIES, CandleRows, SignalRows
+from missiondesk.market.signal_series import explained_signals
 from missiondesk.market.signal_settings import SignalSettings
 from missiondesk.market.signals import Action
 from missiondesk.market.situation_series import Mask, Places, Situations, Spans

@@ -14,14 +14,8 @@ from missiondesk.market.candles import Candles
 from missiondesk.market.ema_channel import EmaChannel
 from missiondesk.market.panel import NewCandles
 from missiondesk.market.regime import REGIMES, Regime
-from missiondesk.market.signal_series import (
-    ACTIONS,
-    SIZES,
-    STRATEGIES,
-    CandleRows,
-    explained,
-    signal_series,
-)
+from missiondesk.market.signal_rows import ACTIONS, SIZES, STRATEGIES, CandleRows
+from missiondesk.market.signal_series import explained, signal_series
 from missiondesk.market.signal_settings import SignalSettings
 from missiondesk.market.signals import signal
 from missiondesk.market.situation import situation
