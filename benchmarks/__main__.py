@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks import feed, hub, refresh, ticks
+from benchmarks import feed, hub, orders, refresh, ticks
 from benchmarks.figures import record
 
-BENCHMARKS = (ticks.measure, hub.measure, feed.measure, refresh.measure)
+BENCHMARKS = (ticks.measure, hub.measure, feed.measure, orders.measure, refresh.measure)
 
 if __name__ == "__main__":
     for measure in BENCHMARKS:

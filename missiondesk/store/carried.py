@@ -9,18 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Select,
-    and_,
-    case,
-    delete,
-    func,
-    literal,
-    select,
-    true,
-)
+from sqlalchemy import Connection, Select, and_, bindparam, case, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from missiondesk.orders.exposure import Carried, Market
@@ -38,9 +27,10 @@ def carried_over(
     connection: Connection, account: str, mode: Mode, midnight: datetime
 ) -> dict[Market, Carried]:
     """What an account's orders that settled before `midnight` add up to, by market."""
-    mine = (order.c.account == account) & (order.c.mode == mode)
-    mine_kept = (kept.c.account == account) & (kept.c.mode == mode)
-    sums = connection.execute(_sums(midnight - _DAY, midnight, mine, mine_kept))
+    sums = connection.execute(
+        _OF_ACCOUNT,
+        {"account": account, "mode": mode, "kept_until": midnight - _DAY, "until": midnight},
+    )
     return {(row.exchange, row.symbol): Carried(row.total, row.lowest) for row in sums}
 
 
@@ -49,30 +39,28 @@ def keep_carried(connection: Connection, midnight: datetime) -> None:
     yesterday = midnight - _DAY
     if connection.scalar(select(func.max(kept.c.day))) == yesterday:
         return
-    sums = _sums(yesterday, yesterday, true(), true()).subquery()
-    rows = select(literal(yesterday, kept.c.day.type), *sums.c)
-    connection.execute(
-        insert(kept).from_select(["day", *(column.name for column in sums.c)], rows).on_conflict_do_nothing()
-    )
+    connection.execute(_KEEP, {"kept_until": yesterday, "until": yesterday})
     connection.execute(delete(kept).where(kept.c.day < yesterday - _DAY))
 
 
-def _sums(
-    kept_until: datetime, until: datetime, orders: ColumnElement[bool], sums: ColumnElement[bool]
-) -> Select[Any]:
-    """The newest sums that are kept up to `kept_until`, and what settled between them and `until`."""
-    newest = select(func.max(kept.c.day)).where(kept.c.day <= kept_until).scalar_subquery()
-    earlier = select(kept).where(kept.c.day == newest, sums).subquery()
+def _sums(*names: str) -> Select[Any]:
+    """The newest sums that are kept up to `kept_until`, and what settled between them and `until`.
+
+    `names`: the columns that have to be as the statement's parameters say.
+    """
+    newest = select(func.max(kept.c.day)).where(kept.c.day <= bindparam("kept_until")).scalar_subquery()
+    mine = [kept.c[name] == bindparam(name) for name in names]
+    earlier = select(kept).where(kept.c.day == newest, *mine).subquery()
     market = [order.c[name] for name in _MARKET]
     fill = case((order.c.side == "buy", order.c.filled), else_=-order.c.filled)
     running = func.sum(fill).over(partition_by=market, order_by=(order.c.sent_at, order.c.id))
     fills = (
         select(*market, fill.label("fill"), running.label("running"))
         .where(
-            orders,
+            *(order.c[name] == bindparam(name) for name in names),
             order.c.filled > 0,
             order.c.updated_at >= func.coalesce(newest, "-infinity"),
-            order.c.updated_at < until,
+            order.c.updated_at < bindparam("until"),
             order.c.status.in_(_SETTLED),
         )
         .subquery()
@@ -95,3 +83,16 @@ def _sums(
             "lowest"
         ),
     ).select_from(earlier.outerjoin(later, both, full=True))
+
+
+# Made once: to put them together takes longer than to run them.
+_OF_ACCOUNT = _sums("account", "mode")
+_EVERYBODYS = _sums().subquery()
+_KEEP = (
+    insert(kept)
+    .from_select(
+        ["day", *_EVERYBODYS.c.keys()],
+        select(bindparam("until", type_=kept.c.day.type).label("day"), *_EVERYBODYS.c),
+    )
+    .on_conflict_do_nothing()
+)

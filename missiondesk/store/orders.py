@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+from psycopg2.errors import UniqueViolation
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
@@ -18,13 +19,15 @@ from sqlalchemy import (
     case,
     cast,
     func,
+    insert,
     literal,
     or_,
     select,
     true,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import IntegrityError
 
 from missiondesk.orders.admission import DeskState, MissionState, Standing
 from missiondesk.orders.exposure import Book
@@ -164,7 +167,7 @@ class TradeOrders:
             # Whoever intends an order holds one of these locks and has read the desk row under it.
             connection.execute(select(_account.c.name).order_by(_account.c.name).with_for_update())
             connection.execute(
-                insert(_desk).values(**state).on_conflict_do_update(index_elements=[_desk.c.only], set_=state)
+                upsert(_desk).values(**state).on_conflict_do_update(index_elements=[_desk.c.only], set_=state)
             )
             denied = update(_order).where(_order.c.status == OrderStatus.INTENT)
             if reduce_only:
@@ -224,7 +227,7 @@ class Ledger:
     def write(self, order: Order, denied: Order | None) -> Order | None:
         """The new row; a denial that follows another one, `denied`, takes its place instead.
 
-        None when this attempt of the place is there already.
+        None when this attempt of the place is there already; the transaction is lost then.
         """
         if order.status is OrderStatus.DENIED and denied is not None:
             news = {"amount": order.amount, "price": order.price, "reason": order.reason}
@@ -235,8 +238,14 @@ class Ledger:
                 self._connection, again.values(**news, updated_at=order.updated_at).returning(_order)
             )
         else:
-            new = insert(_order).values(**order.model_dump()).on_conflict_do_nothing()
-            rows = _orders(self._connection, new.returning(_order))
+            try:
+                rows = _orders(
+                    self._connection, insert(_order).values(**order.model_dump()).returning(_order)
+                )
+            except IntegrityError as error:
+                if isinstance(error.orig, UniqueViolation):
+                    return None
+                raise
         return rows[0] if rows else None
 
 

@@ -36,9 +36,9 @@ ANSWERS: list[dict[str, Any]] = [
     {"endpoint": "AddOrder", "wait_before": 1.0, "probability": 0.02},
     {"endpoint": "AddOrder", "wait_after": 1.0, "probability": 0.02},
     {"endpoint": "CancelOrder", "acts": True, "answer": "dropped", "probability": 0.1},
-    {"endpoint": "*", "answer": "html", "status": 502, "probability": 0.02},
-    {"endpoint": "*", "answer": "dropped", "probability": 0.01},
-    {"endpoint": "*", "answer": "truncated", "probability": 0.01},
+    {"endpoint": "*", "answer": "html", "status": 502, "probability": 0.01},
+    {"endpoint": "*", "answer": "dropped", "probability": 0.005},
+    {"endpoint": "*", "answer": "truncated", "probability": 0.005},
     {"endpoint": "*", "wait_before": 0.1, "wait_after": 0.1, "probability": 0.05},
 ]
 """What the exchange's answers suffer all the time."""
