@@ -72,6 +72,7 @@ def test_each_order_happens_exactly_once_and_every_fill_is_recorded(
     try:
         strike_until_all_have_finished(turmoil, desk, struck)
         turmoil.end_faults()
+        assert turmoil.failed == []
         wait_until(lambda: desk.gateway("upkeep").follow_all() == 0, 60, "all orders to be settled")
         rows = order_rows(desk)
         check_orders(rows, orders_at(turmoil.exchange.url))

@@ -104,7 +104,7 @@ class Turmoil:
                 _signal(worker, signal.SIGCONT)
         for worker in self._workers:
             if worker.exitcode not in (None, 0, -signal.SIGKILL):
-                self.failed.append(f"worker {worker.name} ended by itself: {worker.exitcode}")
+                self.failed.append(f"{worker.name} ended by itself with {worker.exitcode}; it says why above")
         self._workers = [worker for worker in self._workers if worker.exitcode is None]
         while len(self._workers) < WORKERS:
             self._born += 1
