@@ -14,7 +14,7 @@ run: $(READY)  ## start the desk; ARGS="…" goes to `missiondesk up`
 	@exec $(BIN)/missiondesk up $(ARGS)
 
 test: $(READY)  ## all tests but the long ones of chaos; ARGS="…" goes to pytest
-	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(READY)  ## format, style, types, import directions
 	$(BIN)/ruff format --check .

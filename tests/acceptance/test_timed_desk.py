@@ -89,7 +89,7 @@ def call(desk: RunningDesk, executed_data: dict[int, Any], place: str) -> str:
 
 
 def test_what_is_ahead_runs_once_at_its_time(desk: RunningDesk) -> None:
-    timestamp = int(time.time()) + 15
+    timestamp = int(time.time()) + 25
     executed_data = {timestamp: [{"channel": "A"}, {"channel": "B"}]}
     said = call(desk, executed_data, "room 1")
     assert said == "2 pending; the desk runs them at their time\n"

@@ -122,7 +122,7 @@ def test_each_caller_gets_his_own_answer_or_none(
 
 
 def test_an_answer_after_the_timeout_is_nobodys(venue: SocketVenue, rest: PlaybackServer) -> None:
-    impatient = calls_to(venue, rest, 1.5)
+    impatient = calls_to(venue, rest, 4)
     try:
         with ThreadPoolExecutor(1) as pool:
             # Connecting takes its time out of the first one's patience.
@@ -132,7 +132,7 @@ def test_an_answer_after_the_timeout_is_nobodys(venue: SocketVenue, rest: Playba
             passage = Passage()
             late = pool.submit(placed, impatient, "late", passage)
             forgotten = venue.next_request()
-            with pytest.raises(NoAnswer, match=r"no answer within 1\.5 s"):
+            with pytest.raises(NoAnswer, match="no answer within 4 s"):
                 late.result(WITHIN)
             assert passage.sent and not passage.answered
             venue.send(answered(forgotten, "taken"))

@@ -191,7 +191,7 @@ def check_ledger(trading: Trading) -> None:
     columns = ("client_order_id", "missionary_id", "role", "task_index", "status", "amount", "filled")
     ours = [
         dict(zip(columns, row, strict=True))
-        for row in trading.rows(f"SELECT {', '.join(columns)} FROM trade_order")  # noqa: S608
+        for row in trading.rows(f"SELECT {', '.join(columns)} FROM trade_order WHERE mode = 'live'")  # noqa: S608
     ]
     by_id = {row["client_order_id"]: row for row in ours}
     theirs = trading.orders_at_the_exchange()

@@ -39,7 +39,7 @@ class SandboxDesk:
             credentials=Credentials(key=SecretStr(SANDBOX_KEY), secret=SecretStr(SANDBOX_SECRET)),
             url_overrides=ccxt_urls(server.url)["urls"]["api"],
             limit_rate=False,
-            timeout_seconds=1,
+            timeout_seconds=3,
         )
         self.exchange.instruments()
         rows.set_account(exchange="sandbox", paper_balances={"USD": "100000"})
@@ -102,7 +102,7 @@ def test_a_resting_order_is_followed_and_halting_cancels_it(desk: SandboxDesk, m
         Fault(endpoint="AddOrder", acts=True, answer=Answer.DROPPED),
         Fault(endpoint="AddOrder", acts=True, answer=Answer.HTML, status=502),
         Fault(endpoint="AddOrder", answer=Answer.TRUNCATED),
-        Fault(endpoint="AddOrder", acts=True, wait_after=1.5),
+        Fault(endpoint="AddOrder", acts=True, wait_after=4),
     ],
     ids=["dropped", "proxy", "truncated", "slow"],
 )
