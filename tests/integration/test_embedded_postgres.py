@@ -333,8 +333,9 @@ def test_a_dump_that_fails_leaves_no_file(server: EmbeddedPostgres, short_home: 
 
 
 def test_sigint_to_the_starters_terminal_does_not_reach_the_server(server: EmbeddedPostgres) -> None:
+    handler = signal.getsignal(signal.SIGINT)
     server.start()
     process = server.process()
     assert process is not None
     assert os.getsid(process.pid) != os.getsid(0)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
