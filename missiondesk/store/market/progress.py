@@ -67,39 +67,39 @@ def pending(
 
     Where it has not begun, or by other rules, it begins with the numbers of `beginning`.
     """
-    steps = {f"step{place}": name for place, name in enumerate(predecessors)}
-    joined = "".join(
-        f" JOIN series_state AS {name} ON {name}.series_id = wanted.id AND {name}.step = %({name})s"
-        for name in steps
+    reached = (
+        "JOIN (SELECT series_id, min(last_open_time) AS until FROM series_state"
+        " WHERE step = ANY (%(before)s::text[]) GROUP BY series_id HAVING count(*) = %(steps)s) AS reached"
+        " ON reached.series_id = wanted.id"
+        if predecessors
+        else "CROSS JOIN (SELECT to_timestamp(%(always)s / 1000.0) AS until) AS reached"
     )
-    reached = ", ".join(f"{name}.last_open_time" for name in steps)
-    until = f"least({reached})" if steps else "to_timestamp(%(always)s / 1000.0)"
     query = (
-        f"SELECT id, coalesce(after, to_timestamp(%(never)s / 1000.0)), until, candles, numbers"  # noqa: S608
-        f" FROM (SELECT wanted.id, own.last_open_time AS after, {until} AS until,"
-        "  coalesce(own.numbers, %(beginning)s::float8[]) AS numbers"
-        "  FROM unnest(%(ids)s::int[]) AS wanted (id)"
-        "  LEFT JOIN series_state AS own ON own.series_id = wanted.id AND own.step = %(step)s"
-        f"  AND own.rules = %(rules)s{joined}) AS series"
-        " CROSS JOIN LATERAL (SELECT count(*)::int AS candles FROM candle WHERE series_id = id"
-        "  AND open_time > coalesce(after, '-infinity') AND open_time <= until) AS fresh"
-        " WHERE candles > 0 ORDER BY id"
+        "SELECT wanted.id, coalesce(own.last_open_time, to_timestamp(%(never)s / 1000.0)), until, candles,"  # noqa: S608
+        " coalesce(own.numbers, %(beginning)s::float8[])"
+        f" FROM unnest(%(ids)s::int[]) AS wanted (id) {reached}"
+        " LEFT JOIN series_state AS own ON own.series_id = wanted.id AND own.step = %(step)s"
+        "  AND own.rules = %(rules)s"
+        " CROSS JOIN LATERAL (SELECT count(*)::int AS candles FROM candle WHERE series_id = wanted.id"
+        "  AND open_time > coalesce(own.last_open_time, '-infinity') AND open_time <= until) AS fresh"
+        " WHERE candles > 0 ORDER BY wanted.id"
     )
     parameters = {
         "ids": listed(ids),
         "step": step,
         "rules": rules,
+        "before": listed(predecessors),
+        "steps": len(predecessors),
         "beginning": listed(beginning.tolist()),
         "never": NEVER,
         "always": ALWAYS,
-        **steps,
     }
     kinds: list[ReadKind] = ["integer", "time", "time", "integer", len(beginning)]
-    series_ids, after, until_times, candles, numbers = copy_out(connection, query, kinds, parameters)
+    series_ids, after, until, candles, numbers = copy_out(connection, query, kinds, parameters)
     return Pending(
         cast(NDArray[np.int32], series_ids),
         cast(TimeArray, after),
-        cast(TimeArray, until_times),
+        cast(TimeArray, until),
         candles.astype(np.int64),
         cast(FloatArray, numbers),
     )
