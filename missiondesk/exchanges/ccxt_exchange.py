@@ -33,8 +33,8 @@ from models.errors import (
 from models.market import Instrument, OrderBook, Side, Ticker, Trade
 from models.order import ExchangeOrder, OrderType, Position
 
-# How far a venue's clock may be behind ours, when orders since an instant of ours are sought there. With clocks
-# further apart no order gets in: venues refuse deadlines and time stamps that are more than a minute off.
+# How far a venue's clock may be behind ours, when orders since an instant of ours are sought there. With
+# clocks further apart no order gets in: venues refuse deadlines and time stamps that are a minute off.
 _CLOCK_MARGIN: Final = timedelta(minutes=1)
 
 _CANCEL_LOOKS: Final = 10
