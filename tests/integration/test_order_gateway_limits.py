@@ -94,6 +94,7 @@ class Weighed(RuleBasedStateMachine):
         self.openings = dict(PRICES)
         with desk.engine.connect() as connection:
             connection.execute(delete(tables.trade_order))
+            connection.execute(delete(tables.carried_holding))
         desk.resume()
         self.request = replace(desk.open_missionary(), exchange="little")
         self.places: list[TradeRequest] = []
