@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Final, Protocol
 
 from missiondesk.orders.notional import gain
-from models.market import Instrument
-from models.order import Order
+from models.market import Instrument, Side
 
 _ZERO = Decimal(0)
+
+
+class Filled(Protocol):
+    """What of an order makes a holding."""
+
+    @property
+    def side(self) -> Side: ...
+    @property
+    def filled(self) -> Decimal: ...
+    @property
+    def average(self) -> Decimal | None: ...
+    @property
+    def price(self) -> Decimal | None: ...
 
 
 @dataclass(frozen=True)
@@ -29,7 +41,7 @@ class Holding:
 NOTHING_HELD: Final = Holding()
 
 
-def holding_after(fills: Iterable[Order], instrument: Instrument, before: Holding = NOTHING_HELD) -> Holding:
+def holding_after(fills: Iterable[Filled], instrument: Instrument, before: Holding = NOTHING_HELD) -> Holding:
     """The holding that orders on one market left, in the order they were sent; unfilled ones change nothing.
 
     Reducing leaves the entry price as it is, crossing zero starts a new one. A spot holding can't be short:
@@ -42,12 +54,12 @@ def holding_after(fills: Iterable[Order], instrument: Instrument, before: Holdin
     return holding
 
 
-def fill_price(order: Order) -> Decimal:
+def fill_price(order: Filled) -> Decimal:
     """The mean price of what is filled; a venue that tells none is taken at the limit price."""
     return order.average or order.price or _ZERO
 
 
-def _add(holding: Holding, order: Order, instrument: Instrument) -> Holding:
+def _add(holding: Holding, order: Filled, instrument: Instrument) -> Holding:
     signed = order.filled if order.side == "buy" else -order.filled
     price = fill_price(order)
     if holding.amount * signed >= 0:

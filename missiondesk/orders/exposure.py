@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from missiondesk.orders.entry import Holding, holding_after
 from missiondesk.orders.limits import Activity
 from missiondesk.orders.notional import gain, notional
 from models.market import Instrument, Side
-from models.order import Order
+from models.order import Order, OrderStatus
 
 _ZERO = Decimal(0)
 
@@ -46,6 +47,20 @@ class Carried:
         return self.total if instrument.is_contract else self.total - self.lowest
 
 
+class Entry(NamedTuple):
+    """What of an order counts in a book; as it may have hundreds, it is less than an Order."""
+
+    exchange: str
+    symbol: str
+    side: Side
+    status: OrderStatus
+    amount: Decimal
+    filled: Decimal
+    average: Decimal | None
+    price: Decimal | None
+    fee: Decimal
+
+
 def day_began(now: datetime) -> datetime:
     """The last midnight, UTC."""
     return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -57,14 +72,14 @@ class Book:
     sent; and of each market what the earlier ones left. A day begins at midnight UTC.
     """
 
-    orders: Sequence[Order] = ()
+    orders: Sequence[Entry] = ()
     carried: Mapping[Market, Carried] = field(default_factory=dict)
 
     @property
     def markets(self) -> frozenset[Market]:
         return frozenset((order.exchange, order.symbol) for order in self.orders) | self.carried.keys()
 
-    def of(self, market: Market) -> list[Order]:
+    def of(self, market: Market) -> list[Entry]:
         return [order for order in self.orders if (order.exchange, order.symbol) == market]
 
     def carries(self, market: Market, instrument: Instrument) -> Decimal:
@@ -141,12 +156,13 @@ def _on_side(amount: Decimal, side: Side) -> Decimal:
     return max(amount if side == "sell" else -amount, _ZERO)
 
 
-def _resting(orders: Iterable[Order]) -> tuple[Decimal, Decimal]:
+def _resting(orders: Iterable[Entry]) -> tuple[Decimal, Decimal]:
     buys = sells = _ZERO
     for order in orders:
         if not order.status.is_final:
-            buys += order.remaining if order.side == "buy" else _ZERO
-            sells += order.remaining if order.side == "sell" else _ZERO
+            remaining = order.amount - order.filled
+            buys += remaining if order.side == "buy" else _ZERO
+            sells += remaining if order.side == "sell" else _ZERO
     return buys, sells
 
 
@@ -158,7 +174,7 @@ def _exposure(holding: Holding, buys: Decimal, sells: Decimal, mark: Mark) -> De
     return notional(mark.instrument, most, mark.price)
 
 
-def _day_gain(orders: Iterable[Order], holding: Holding, mark: Mark) -> Decimal:
+def _day_gain(orders: Iterable[Entry], holding: Holding, mark: Mark) -> Decimal:
     """What was carried over counts from its price as the day began, what was bought since from its own."""
     fees = sum((order.fee for order in orders), _ZERO)
     unrealised = _ZERO

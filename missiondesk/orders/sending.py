@@ -152,9 +152,10 @@ def _snapshot(
     ledger: Ledger, request: TradeRequest, standing: Standing, terms: Terms, now: datetime
 ) -> Snapshot:
     account, mode, reduces = request.account, request.mode, request.reduce_only
+    limited = standing.account.max_orders_per_minute is not None
     return Snapshot(
         standing=standing,
-        orders_last_minute=ledger.sent_since(account, mode, now - _MINUTE),
+        orders_last_minute=ledger.sent_since(account, mode, now - _MINUTE) if limited else 0,
         chain=_chain(ledger, request) if reduces else (),
         book=Book() if terms.midnight is None else ledger.book(account, mode, terms.midnight),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -10,12 +10,14 @@ from typing import Any
 from psycopg2.errors import UniqueViolation
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     ColumnElement,
     Connection,
     Engine,
     Executable,
     Select,
     and_,
+    bindparam,
     case,
     cast,
     func,
@@ -30,7 +32,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
 from missiondesk.orders.admission import DeskState, MissionState, Standing
-from missiondesk.orders.exposure import Book
+from missiondesk.orders.exposure import Book, Entry
 from missiondesk.store.carried import carried_over, keep_carried
 from missiondesk.store.database import transaction
 from models import tables
@@ -254,11 +256,15 @@ def _orders(connection: Connection, query: Executable) -> list[Order]:
 
 
 def _resting_or_filled(
-    account: str, mode: Mode, filled: ColumnElement[bool], resting: ColumnElement[bool]
+    account: str | BindParameter[str],
+    mode: Mode | BindParameter[str],
+    filled: ColumnElement[bool],
+    resting: ColumnElement[bool],
+    columns: Sequence[ColumnElement[Any]] = tuple(_order.c),
 ) -> Select[Any]:
     """Oldest first; `filled` and `resting` narrow either kind down, each with an index of its own."""
     return (
-        select(_order)
+        select(*columns)
         .where(
             _order.c.account == account,
             _order.c.mode == mode,
@@ -268,10 +274,21 @@ def _resting_or_filled(
     )
 
 
+# Made once: every order under limits asks twice, and to put it together takes as long as to run it.
+_TODAY = _resting_or_filled(
+    bindparam("account"),
+    bindparam("mode"),
+    filled=_order.c.updated_at >= bindparam("midnight"),
+    resting=true(),
+    columns=[_order.c[name] for name in Entry._fields],
+)
+
+
 def _book(connection: Connection, account: str, mode: Mode, midnight: datetime) -> Book:
     """The orders first: one that settles in between counts to today all the same."""
-    today = _resting_or_filled(account, mode, _order.c.updated_at >= midnight, true())
-    return Book(_orders(connection, today), carried_over(connection, account, mode, midnight))
+    today = connection.execute(_TODAY, {"account": account, "mode": mode, "midnight": midnight})
+    entries = [Entry(*row)._replace(status=OrderStatus(row.status)) for row in today]
+    return Book(entries, carried_over(connection, account, mode, midnight))
 
 
 def _chain_book(account: str, mode: Mode, mission_id: int, exchange: str, symbol: str) -> Select[Any]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, insert, select
 
 from missiondesk.orders.entry import holding_after
-from missiondesk.orders.exposure import day_began
+from missiondesk.orders.exposure import Entry, day_began
 from missiondesk.store.database import connect
 from missiondesk.store.orders import TradeOrders
 from models import tables
@@ -83,10 +83,12 @@ def test_sums_that_are_kept_are_those_of_the_orders(
             ]
             market = (instrument.exchange, instrument.symbol)
             assert book.carries(market, instrument) == holding_after(settled, instrument).amount
-        mine = [each for each in orders if each.account == "trader"]
-        assert list(book.orders) == [
-            each for each in mine if each.updated_at >= midnight or not each.status.is_final
+        of_today = [
+            tuple(getattr(each, name) for name in Entry._fields)
+            for each in orders
+            if each.account == "trader" and (each.updated_at >= midnight or not each.status.is_final)
         ]
+        assert list(book.orders) == of_today
     with engine.connect() as connection:
         assert len(set(connection.scalars(select(tables.carried_holding.c.day)))) <= 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from missiondesk.orders.admission import DeskState, MissionState, Standing, refusal
 from missiondesk.orders.decision import Snapshot, decide
 from missiondesk.orders.entry import holding_after
-from missiondesk.orders.exposure import Book, Carried, Draft, Mark, activity, reducible
+from missiondesk.orders.exposure import Book, Carried, Draft, Entry, Mark, Market, activity, reducible
 from missiondesk.orders.limits import Activity, over_limit
 from missiondesk.orders.reconcile import Done, Send
 from missiondesk.orders.sizing import Denied, Means
@@ -32,6 +33,11 @@ DESK = DeskState(UUID(int=1), halted=False, halt_reduce_only=False)
 MISSION = MissionState(enabled=True, open=True, leased=True)
 STANDING = Standing(ACCOUNT, DESK, MISSION)
 MARKET = (BITCOIN.exchange, BITCOIN.symbol)
+
+
+def book_of(orders: Sequence[Order] = (), carried: Mapping[Market, Carried] | None = None) -> Book:
+    entries = [Entry(*(getattr(each, name) for name in Entry._fields)) for each in orders]
+    return Book(entries, carried or {})
 
 
 def limited(**limits: object) -> Account:
@@ -108,7 +114,7 @@ def test_exposure_adds_all_markets_of_the_quote_currency() -> None:
         MARKET: Mark(BITCOIN, Decimal(110)),
         (ETHER.exchange, ETHER.symbol): Mark(ETHER, Decimal(10)),
     }
-    found = activity(Draft(BITCOIN, "buy", Decimal(2), Decimal(120)), Book(book), marks, 3)
+    found = activity(Draft(BITCOIN, "buy", Decimal(2), Decimal(120)), book_of(book), marks, 3)
     assert found == Activity(
         notional=Decimal(240),
         orders_last_minute=3,
@@ -127,7 +133,7 @@ def test_a_day_counts_what_was_carried_over_from_its_opening_price(
     opening: int, price: int, gained: int
 ) -> None:
     """One bitcoin carried over, one sold of it for the price now, another bought and sold; a fee of 2."""
-    book = Book(
+    book = book_of(
         [
             order(average=Decimal(price)),
             order(side="sell", average=Decimal(price)),
@@ -163,7 +169,7 @@ def test_resting_reducing_orders_leave_less_to_reduce() -> None:
 def test_what_was_not_priced_is_not_guessed() -> None:
     account = limited(max_open_exposure=Decimal(10**6))
     terms = Terms(BITCOIN, None, Means(Decimal(100)), {}, frozenset({MARKET}), MIDNIGHT)
-    snapshot = Snapshot(replace(STANDING, account=account), 0, (), Book([order(symbol="ETH/USD")]))
+    snapshot = Snapshot(replace(STANDING, account=account), 0, (), book_of([order(symbol="ETH/USD")]))
     denied = decide(REQUEST, Send(0), terms, snapshot)
     assert isinstance(denied, Denied)
     assert "changed at this moment" in denied.reason
@@ -224,7 +230,7 @@ def test_no_sequence_of_orders_passes_a_limit(sequence: list[Move], contracts: b
             instrument, move.limit, Means(move.limit or PRICE), marks, frozenset({MARKET}), MIDNIGHT
         )
         recent = sum(at > now - timedelta(minutes=1) for at in sent)
-        snapshot = Snapshot(replace(STANDING, account=account), recent, (), Book(book))
+        snapshot = Snapshot(replace(STANDING, account=account), recent, (), book_of(book))
         amount = decide(request, Send(0), terms, snapshot)
         if isinstance(amount, Denied):
             continue
