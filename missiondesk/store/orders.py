@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -109,9 +109,8 @@ class TradeOrders:
 
         A process that stands still inside of it loses the lock, and the transaction with it.
         """
-        idle = func.set_config("idle_in_transaction_session_timeout", _LEDGER_IDLE, True)
         with transaction(self._engine) as connection:
-            connection.execute(select(idle).where(_account.c.name == account).with_for_update(of=_account))
+            connection.execute(_LOCK, {"account": account})
             yield Ledger(connection)
 
     def mark_sent(self, order: Order, holder: str, at: datetime, deadline: datetime) -> Order | None:
@@ -215,16 +214,8 @@ class Ledger:
 
     def sent_since(self, account: str, mode: Mode, since: datetime) -> int:
         """How many orders went out or are about to."""
-        return self._connection.execute(
-            select(func.count())
-            .select_from(_order)
-            .where(
-                _order.c.account == account,
-                _order.c.mode == mode,
-                _order.c.created_at > since,
-                or_(_order.c.sent_at.is_not(None), _order.c.status == OrderStatus.INTENT),
-            )
-        ).scalar_one()
+        of_account = {"account": account, "mode": mode, "since": since}
+        return self._connection.execute(_SENT_SINCE, of_account).scalar_one()
 
     def write(self, order: Order, denied: Order | None) -> Order | None:
         """The new row; a denial that follows another one, `denied`, takes its place instead.
@@ -251,8 +242,10 @@ class Ledger:
         return rows[0] if rows else None
 
 
-def _orders(connection: Connection, query: Executable) -> list[Order]:
-    return [Order.from_row({**row}) for row in connection.execute(query).mappings()]
+def _orders(
+    connection: Connection, query: Executable, parameters: Mapping[str, Any] | None = None
+) -> list[Order]:
+    return [Order.from_row({**row}) for row in connection.execute(query, parameters).mappings()]
 
 
 def _resting_or_filled(
@@ -272,16 +265,6 @@ def _resting_or_filled(
         )
         .order_by(_order.c.sent_at, _order.c.id)
     )
-
-
-# Made once: every order under limits asks twice, and to put it together takes as long as to run it.
-_TODAY = _resting_or_filled(
-    bindparam("account"),
-    bindparam("mode"),
-    filled=_order.c.updated_at >= bindparam("midnight"),
-    resting=true(),
-    columns=[_order.c[name] for name in Entry._fields],
-)
 
 
 def _book(connection: Connection, account: str, mode: Mode, midnight: datetime) -> Book:
@@ -313,34 +296,19 @@ def _at(key: PlaceKey) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _leased(holder: str) -> ColumnElement[bool]:
+def _leased(holder: str | BindParameter[str]) -> ColumnElement[bool]:
     """Leases run on the database's clock, which is the same for all hosts."""
     return and_(_missionary.c.holder == holder, _missionary.c.lease_expires_at > func.clock_timestamp())
 
 
 def _standing(connection: Connection, request: TradeRequest, holder: str) -> Standing:
-    missionary_id = request.key.missionary_id if isinstance(request.key, LeafKey) else None
-    missionary = and_(_missionary.c.id == missionary_id, _missionary.c.mission_id == request.mission_id)
-    row = (
-        connection.execute(
-            select(
-                _account,
-                _desk.c.installation,
-                _desk.c.halted,
-                _desk.c.halt_reduce_only,
-                _mission.c.enabled,
-                _missionary.c.ended_at.is_(None).label("open"),
-                func.coalesce(_leased(holder), False).label("leased"),
-            )
-            .select_from(_account)
-            .outerjoin(_desk, true())
-            .outerjoin(_missionary, missionary)
-            .outerjoin(_mission, _mission.c.id == _missionary.c.mission_id)
-            .where(_account.c.name == request.account)
-        )
-        .mappings()
-        .one_or_none()
-    )
+    asked = {
+        "account": request.account,
+        "missionary_id": request.key.missionary_id if isinstance(request.key, LeafKey) else None,
+        "mission_id": request.mission_id,
+        "holder": holder,
+    }
+    row = connection.execute(_STANDING, asked).mappings().one_or_none()
     if row is None:
         raise UnknownName("account", request.account, connection.scalars(select(_account.c.name)))
     return Standing(
@@ -348,3 +316,51 @@ def _standing(connection: Connection, request: TradeRequest, holder: str) -> Sta
         desk=DeskState.from_row({**row}) if row["installation"] is not None else None,
         mission=MissionState.from_row({**row}) if row["enabled"] is not None else None,
     )
+
+
+# The statements of every order are made once: to put one together takes as long as to run it.
+_LOCK = (
+    select(func.set_config("idle_in_transaction_session_timeout", _LEDGER_IDLE, True))
+    .where(_account.c.name == bindparam("account"))
+    .with_for_update(of=_account)
+)
+_STANDING = (
+    select(
+        _account,
+        _desk.c.installation,
+        _desk.c.halted,
+        _desk.c.halt_reduce_only,
+        _mission.c.enabled,
+        _missionary.c.ended_at.is_(None).label("open"),
+        func.coalesce(_leased(bindparam("holder")), False).label("leased"),
+    )
+    .select_from(_account)
+    .outerjoin(_desk, true())
+    .outerjoin(
+        _missionary,
+        and_(
+            _missionary.c.id == bindparam("missionary_id"),
+            _missionary.c.mission_id == bindparam("mission_id"),
+        ),
+    )
+    .outerjoin(_mission, _mission.c.id == _missionary.c.mission_id)
+    .where(_account.c.name == bindparam("account"))
+)
+_SENT_SINCE = (
+    select(func.count())
+    .select_from(_order)
+    .where(
+        _order.c.account == bindparam("account"),
+        _order.c.mode == bindparam("mode"),
+        _order.c.created_at > bindparam("since"),
+        or_(_order.c.sent_at.is_not(None), _order.c.status == OrderStatus.INTENT),
+    )
+)
+_TODAY = _resting_or_filled(
+    bindparam("account"),
+    bindparam("mode"),
+    filled=_order.c.updated_at >= bindparam("midnight"),
+    resting=true(),
+    columns=[_order.c[name] for name in Entry._fields],
+)
+_NEW = insert(_order).returning(_order)
