@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from missiondesk.orders.exposure import Entry
 from models.order import LeafKey, Order, OrderStatus, TradeRequest
 from tests.little_venue import BITCOIN
 
@@ -49,3 +50,9 @@ def order(**fields: Any) -> Order:
             **fields,
         }
     )
+
+
+def entry_of(made: Order) -> Entry:
+    """What a book takes of an order."""
+    columns = (getattr(made, name) for name in Entry._fields if name != "settled")
+    return Entry(*columns, settled=made.status.is_final)

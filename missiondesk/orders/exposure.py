@@ -12,7 +12,7 @@ from missiondesk.orders.entry import Holding, holding_after
 from missiondesk.orders.limits import Activity
 from missiondesk.orders.notional import gain, notional
 from models.market import Instrument, Side
-from models.order import Order, OrderStatus
+from models.order import Order
 
 _ZERO = Decimal(0)
 
@@ -53,12 +53,12 @@ class Entry(NamedTuple):
     exchange: str
     symbol: str
     side: Side
-    status: OrderStatus
     amount: Decimal
     filled: Decimal
     average: Decimal | None
     price: Decimal | None
     fee: Decimal
+    settled: bool
 
 
 def day_began(now: datetime) -> datetime:
@@ -159,7 +159,7 @@ def _on_side(amount: Decimal, side: Side) -> Decimal:
 def _resting(orders: Iterable[Entry]) -> tuple[Decimal, Decimal]:
     buys = sells = _ZERO
     for order in orders:
-        if not order.status.is_final:
+        if not order.settled:
             remaining = order.amount - order.filled
             buys += remaining if order.side == "buy" else _ZERO
             sells += remaining if order.side == "sell" else _ZERO

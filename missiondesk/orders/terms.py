@@ -103,7 +103,7 @@ class Quotes:
         market = (instrument.exchange, instrument.symbol)
         orders = book.of(market)
         held = holding_after(orders, instrument, Holding(book.carries(market, instrument)))
-        if held.amount == 0 and all(order.status.is_final for order in orders):
+        if held.amount == 0 and all(order.settled for order in orders):
             return Mark(instrument, _ZERO)  # what it was traded at is all that counts
         ticker = self.market(instrument.exchange).ticker(instrument.symbol)
         if (stale := self._staleness(ticker)) is not None:

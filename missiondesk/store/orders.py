@@ -118,21 +118,8 @@ class TradeOrders:
 
         None when it is no longer an intent, or `holder` no longer holds the lease of its open Missionary.
         """
-        leased = select(_missionary.c.id).where(
-            _missionary.c.id == _order.c.missionary_id,
-            _leased(holder),
-            _missionary.c.ended_at.is_(None),
-        )
-        rows = self._read(
-            update(_order)
-            .where(
-                _order.c.client_order_id == order.client_order_id,
-                _order.c.status == OrderStatus.INTENT,
-                or_(_order.c.missionary_id.is_(None), leased.exists()),
-            )
-            .values(status=OrderStatus.SENT, sent_at=at, deadline=deadline, updated_at=at)
-            .returning(_order)
-        )
+        now = {"at": at, "until": deadline, "holder": holder, "sent_id": order.client_order_id}
+        rows = self._read(_MARK_SENT, now)
         return rows[0] if rows else None
 
     def move(self, before: Order, after: Order, at: datetime) -> Order:
@@ -184,9 +171,9 @@ class TradeOrders:
         with self._engine.connect() as connection:
             connection.execute(update(_desk).values(halted=False, halt_reduce_only=False, halted_at=None))
 
-    def _read(self, query: Executable) -> list[Order]:
+    def _read(self, query: Executable, parameters: Mapping[str, Any] | None = None) -> list[Order]:
         with self._engine.connect() as connection:
-            return _orders(connection, query)
+            return _orders(connection, query, parameters)
 
 
 class Ledger:
@@ -270,8 +257,7 @@ def _resting_or_filled(
 def _book(connection: Connection, account: str, mode: Mode, midnight: datetime) -> Book:
     """The orders first: one that settles in between counts to today all the same."""
     today = connection.execute(_TODAY, {"account": account, "mode": mode, "midnight": midnight})
-    entries = [Entry(*row)._replace(status=OrderStatus(row.status)) for row in today]
-    return Book(entries, carried_over(connection, account, mode, midnight))
+    return Book([Entry._make(row) for row in today], carried_over(connection, account, mode, midnight))
 
 
 def _chain_book(account: str, mode: Mode, mission_id: int, exchange: str, symbol: str) -> Select[Any]:
@@ -319,8 +305,12 @@ def _standing(connection: Connection, request: TradeRequest, holder: str) -> Sta
 
 
 # The statements of every order are made once: to put one together takes as long as to run it.
+# An intent need not reach the disk before the order's move to `sent`, which takes it along.
 _LOCK = (
-    select(func.set_config("idle_in_transaction_session_timeout", _LEDGER_IDLE, True))
+    select(
+        func.set_config("idle_in_transaction_session_timeout", _LEDGER_IDLE, True),
+        func.set_config("synchronous_commit", "off", True),
+    )
     .where(_account.c.name == bindparam("account"))
     .with_for_update(of=_account)
 )
@@ -361,6 +351,33 @@ _TODAY = _resting_or_filled(
     bindparam("mode"),
     filled=_order.c.updated_at >= bindparam("midnight"),
     resting=true(),
-    columns=[_order.c[name] for name in Entry._fields],
+    columns=[
+        *(_order.c[name] for name in Entry._fields if name != "settled"),
+        _order.c.status.not_in(_UNSETTLED).label("settled"),
+    ],
 )
 _NEW = insert(_order).returning(_order)
+_MARK_SENT = (
+    update(_order)
+    .where(
+        _order.c.client_order_id == bindparam("sent_id"),
+        _order.c.status == OrderStatus.INTENT,
+        or_(
+            _order.c.missionary_id.is_(None),
+            select(_missionary.c.id)
+            .where(
+                _missionary.c.id == _order.c.missionary_id,
+                _leased(bindparam("holder")),
+                _missionary.c.ended_at.is_(None),
+            )
+            .exists(),
+        ),
+    )
+    .values(
+        status=OrderStatus.SENT,
+        sent_at=bindparam("at"),
+        deadline=bindparam("until"),
+        updated_at=bindparam("at"),
+    )
+    .returning(_order)
+)

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, insert, select
 
 from missiondesk.orders.entry import holding_after
-from missiondesk.orders.exposure import Entry, day_began
+from missiondesk.orders.exposure import day_began
 from missiondesk.store.database import connect
 from missiondesk.store.orders import TradeOrders
 from models import tables
 from models.order import Order
 from tests.little_venue import BITCOIN, ETHER
-from tests.order_values import order
+from tests.order_values import entry_of, order
 
 FIRST_DAY = datetime(2026, 3, 1, tzinfo=UTC)
 DAYS = 6
@@ -84,7 +84,7 @@ def test_sums_that_are_kept_are_those_of_the_orders(
             market = (instrument.exchange, instrument.symbol)
             assert book.carries(market, instrument) == holding_after(settled, instrument).amount
         of_today = [
-            tuple(getattr(each, name) for name in Entry._fields)
+            entry_of(each)
             for each in orders
             if each.account == "trader" and (each.updated_at >= midnight or not each.status.is_final)
         ]

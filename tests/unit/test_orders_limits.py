@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from missiondesk.orders.admission import DeskState, MissionState, Standing, refusal
 from missiondesk.orders.decision import Snapshot, decide
 from missiondesk.orders.entry import holding_after
-from missiondesk.orders.exposure import Book, Carried, Draft, Entry, Mark, Market, activity, reducible
+from missiondesk.orders.exposure import Book, Carried, Draft, Mark, Market, activity, reducible
 from missiondesk.orders.limits import Activity, over_limit
 from missiondesk.orders.reconcile import Done, Send
 from missiondesk.orders.sizing import Denied, Means
@@ -24,7 +24,7 @@ from models.account import Account
 from models.market import Side
 from models.order import Order, OrderStatus
 from tests.little_venue import BITCOIN, ETHER
-from tests.order_values import NOON, REQUEST, order
+from tests.order_values import NOON, REQUEST, entry_of, order
 
 MIDNIGHT = datetime(2026, 3, 1, tzinfo=NOON.tzinfo)
 ACCOUNT = Account(name="trader", armed=True, slippage=Decimal(0))
@@ -36,8 +36,7 @@ MARKET = (BITCOIN.exchange, BITCOIN.symbol)
 
 
 def book_of(orders: Sequence[Order] = (), carried: Mapping[Market, Carried] | None = None) -> Book:
-    entries = [Entry(*(getattr(each, name) for name in Entry._fields)) for each in orders]
-    return Book(entries, carried or {})
+    return Book([entry_of(each) for each in orders], carried or {})
 
 
 def limited(**limits: object) -> Account:
