@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 
 import psutil
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import Scheduled
 
@@ -129,6 +130,11 @@ class Pool:
         state = self.run(flow_run_id).state
         assert state is not None
         return state
+
+    def states_of_tasks(self, *flow_run_ids: UUID) -> list[str | None]:
+        """As far as the server has heard: it learns of tasks some time after they ran."""
+        of_runs = FlowRunFilter(id=FlowRunFilterId(any_=list(flow_run_ids)))
+        return [run.state_name for run in self.client.read_task_runs(flow_run_filter=of_runs)]
 
     def wait_until_running(self, flow_run_id: UUID) -> None:
         wait_for(lambda: self.state(flow_run_id).is_running())

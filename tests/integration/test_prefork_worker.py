@@ -14,7 +14,6 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import (
     FlowRunFilter,
-    FlowRunFilterId,
     FlowRunFilterParentFlowRunId,
 )
 from prefect.states import Cancelling, Completed
@@ -79,7 +78,7 @@ def test_runs_end_as_their_flows_do(pool: Pool, start_worker: StartWorker) -> No
 
     assert pool.wait_until_over(good).is_completed()
     assert pool.wait_until_over(by_path).is_completed()
-    assert len(wait_for(lambda: pool.client.read_task_runs())) >= 3
+    assert wait_for(lambda: pool.states_of_tasks(good) == ["Completed"] * 3)
     assert pool.wait_until_over(wrong).is_failed()
     assert "number" in (pool.state(wrong).message or "")
     assert pool.wait_until_over(missing).is_crashed()
@@ -107,12 +106,7 @@ def test_a_killed_child_ends_its_run_as_crashed_and_is_replaced(
     (victim,) = wait_for(lambda: processes_in(tmp_path))
     parent = FlowRunFilterParentFlowRunId(any_=[outer])
     (inner,) = pool.client.read_flow_runs(flow_run_filter=FlowRunFilter(parent_flow_run_id=parent))
-    both = FlowRunFilter(id=FlowRunFilterId(any_=[outer, inner.id]))
-
-    def states_of_task_runs() -> list[str | None]:
-        return [run.state_name for run in pool.client.read_task_runs(flow_run_filter=both)]
-
-    wait_for(lambda: states_of_task_runs() == ["Running", "Running"])
+    wait_for(lambda: pool.states_of_tasks(outer, inner.id) == ["Running", "Running"])
 
     psutil.Process(victim).kill()
     state = pool.wait_until_over(outer, seconds=10)
@@ -120,7 +114,7 @@ def test_a_killed_child_ends_its_run_as_crashed_and_is_replaced(
     assert state.is_crashed()
     assert f"process {victim} was killed by SIGKILL" in (state.message or "")
     assert pool.wait_until_over(inner.id, seconds=20).is_crashed()
-    wait_for(lambda: states_of_task_runs() == ["Crashed", "Crashed"], seconds=20)
+    wait_for(lambda: pool.states_of_tasks(outer, inner.id) == ["Crashed", "Crashed"], seconds=20)
     wait_for(lambda: f"crashed {outer} Crashed" in names_in(tmp_path))
     (tmp_path / "go").touch()
     assert pool.wait_until_over(pool.order(pool.deploy("outer"), {"folder": str(tmp_path)})).is_completed()
