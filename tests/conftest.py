@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ from missiondesk.store.embedded import EmbeddedPostgres
 from missiondesk.store.migrate import upgrade
 
 TEMPLATE = "missiondesk_template"
+
+# A shell lets what runs in its background ignore Ctrl-C, and so would every program that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
