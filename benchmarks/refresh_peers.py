@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import talib
 from sqlalchemy import Engine, Table, select, text
 from sqlalchemy.orm import Session, registry
@@ -14,6 +16,9 @@ from sqlalchemy.orm import Session, registry
 from missiondesk.market.candles import Candles
 from missiondesk.store.database import transaction
 from models.market_tables import candle, ema_channel, indicator, market_regime, trading_signal
+
+LOOKED_BACK_AT = 365
+"""Candles for the highest close before the present one."""
 
 TABLES = (candle, indicator, ema_channel, market_regime, trading_signal)
 
@@ -68,26 +73,60 @@ def bare_copy(engine: Engine, where: str) -> float:
     return total
 
 
-def row_by_row(engine: Engine, hour: int, rows_of_each: int) -> tuple[float, float]:
-    """Seconds a row for `update_or_create` (look for it, change or add it, commit): new ones, closed signals.
+@dataclass(frozen=True)
+class RowByRow:
+    """Seconds: of one symbol's reading and calculating, of one new row, and of one signal that is closed."""
 
-    Some of the rows that an increment has just written, in the tables that have all before.
+    prepared: float
+    created: float
+    changed: float
+
+
+def row_by_row(engine: Engine, hour: int, symbols: int) -> RowByRow:
+    """An hour of the first `symbols` without anything remembered: rows through the ORM, one after the other.
+
+    Of each symbol the candles that its signals look back at are read and TA-Lib is called for all of them;
+    then `update_or_create` (look for it, change or add it, commit) writes what an increment has just written,
+    into the tables that have all before.
     """
     opened = f"to_timestamp({hour / 1000})"
-    newest = f"series_id <= {rows_of_each} AND open_time = {opened}"
+    newest = f"series_id <= {symbols} AND open_time = {opened}"
     created = 0.0
     for table in TABLES:
         rows = _rows(engine, table, newest)
         with engine.connect() as connection:
             connection.execute(text(f"DELETE FROM {table.name} WHERE {newest}"))  # noqa: S608
         created += update_or_create(engine, table, rows) / len(TABLES)
-    closed = _rows(engine, trading_signal, f"exit_open_time = {opened} LIMIT {rows_of_each}")
+    closed = _rows(engine, trading_signal, f"exit_open_time = {opened} LIMIT {symbols}")
     with engine.connect() as connection:
         connection.execute(
             text("UPDATE trading_signal SET status = 'active', exit_price = NULL WHERE id = ANY (:ids)"),
             {"ids": [row["id"] for row in closed]},
         )
-    return created, update_or_create(engine, trading_signal, closed)
+    changed = update_or_create(engine, trading_signal, closed)
+    prepared = seconds(lambda: [_prepare(engine, series_id) for series_id in range(1, symbols + 1)]) / symbols
+    return RowByRow(prepared, created, changed)
+
+
+def _prepare(engine: Engine, series_id: int) -> None:
+    mapped = _mapped(candle)
+    with Session(engine) as session:
+        newest = session.query(mapped).filter_by(series_id=series_id).order_by(mapped.open_time.desc())
+        rows = newest.limit(LOOKED_BACK_AT).all()[::-1]
+    columns = {
+        name: np.array([float(getattr(row, name)) for row in rows])
+        for name in ("open", "high", "low", "close", "volume")
+    }
+    opened = np.array([row.open_time.timestamp() * 1000 for row in rows], dtype=np.int64)
+    candles = [Candles(opened, *columns.values(), "1h", str(series_id))]
+    bare_talib(candles)
+    bare_talib_of_signals(candles)
+
+
+def _mapped(table: Table) -> Any:
+    mapped: Any = type("Mapped", (), {})
+    registry(metadata=table.metadata).map_imperatively(mapped, table)
+    return mapped
 
 
 def _rows(engine: Engine, table: Table, where: str) -> list[dict[str, Any]]:
@@ -97,8 +136,7 @@ def _rows(engine: Engine, table: Table, where: str) -> list[dict[str, Any]]:
 
 def update_or_create(engine: Engine, table: Table, rows: list[dict[str, Any]]) -> float:
     """Seconds a row."""
-    mapped: Any = type("Mapped", (), {})
-    registry(metadata=table.metadata).map_imperatively(mapped, table)
+    mapped = _mapped(table)
     key = [name for name in ("series_id", "open_time", "strategy") if name in table.c]
     atomic = engine.execution_options(isolation_level="READ COMMITTED")
     began = time.perf_counter()

@@ -80,8 +80,8 @@ class Quotes:
 
     def _with_marks(self, terms: Terms, request: TradeRequest, ticker: Ticker) -> Terms | Denied:
         midnight = day_began(self.clock())
-        book = self.orders.book(request.account, request.mode, midnight)
         own = (request.exchange, request.symbol)
+        book = self.orders.book(request.account, request.mode, midnight, beside=own)
         seen = book.markets | {own}
         marks = {}
         for market in seen:

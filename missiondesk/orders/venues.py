@@ -16,11 +16,12 @@ from missiondesk.store.database import transaction
 from models.account import Account, Mode
 from models.errors import ExchangeUnreachable
 
-_WAIT = text(
+# Two statements in one round trip.
+_LOCK = text(
     "SELECT set_config('lock_timeout', :wait, true),"
-    " set_config('idle_in_transaction_session_timeout', :turn, true)"
+    " set_config('idle_in_transaction_session_timeout', :turn, true);"
+    " SELECT pg_advisory_xact_lock(hashtext('missiondesk.venue'), hashtext(:key))"
 )
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtext('missiondesk.venue'), hashtext(:key))")
 
 
 class Venues:
@@ -43,15 +44,13 @@ class Venues:
             yield self._trading(account, mode)
             return
         with transaction(self._engine) as connection:
-            connection.execute(
-                _WAIT,
-                {
-                    "wait": _milliseconds(self._patience.venue_wait),
-                    "turn": _milliseconds(self._patience.turn),
-                },
-            )
+            turn = {
+                "wait": _milliseconds(self._patience.venue_wait),
+                "turn": _milliseconds(self._patience.turn),
+                "key": _key(account),
+            }
             try:
-                connection.execute(_LOCK, {"key": _key(account)})
+                connection.execute(_LOCK, turn)
             except OperationalError as error:
                 if isinstance(error.orig, LockNotAvailable):
                     raise ExchangeUnreachable(

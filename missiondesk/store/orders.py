@@ -32,7 +32,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
 from missiondesk.orders.admission import DeskState, MissionState, Standing
-from missiondesk.orders.exposure import Book, Entry
+from missiondesk.orders.exposure import Book, Entry, Market
 from missiondesk.store.carried import carried_over, keep_carried
 from missiondesk.store.database import transaction
 from models import tables
@@ -46,6 +46,18 @@ _mission, _missionary = tables.mission, tables.missionary
 # Nothing but statements happens in a ledger: whoever leaves one open for so long is frozen or cut off.
 _LEDGER_IDLE = "10s"
 
+_MOVING = (
+    "status",
+    "reason",
+    "exchange_order_id",
+    "filled",
+    "average",
+    "cost",
+    "fee",
+    "deadline",
+)
+"""The columns that tell how far an order came."""
+
 _UNSETTLED = tuple(str(status) for status in OrderStatus if not status.is_final)
 
 
@@ -57,7 +69,8 @@ class TradeOrders:
 
     def attempts(self, key: PlaceKey) -> list[Order]:
         """Every order of one place, the first attempt first."""
-        return self._read(select(_order).where(*_at(key)).order_by(_order.c.attempt))
+        query = _ATTEMPTS_OF_STRATEGY if isinstance(key, StrategyKey) else _ATTEMPTS
+        return self._read(query, key.columns)
 
     def get(self, client_order_id: str) -> Order:
         return self._read(select(_order).where(_order.c.client_order_id == client_order_id))[0]
@@ -74,10 +87,13 @@ class TradeOrders:
         of_run = _order.c.strategy_run_id == run_id
         return self._read(select(_order).where(of_run).order_by(_order.c.sequence, _order.c.attempt))
 
-    def book(self, account: str, mode: Mode, midnight: datetime) -> Book:
-        """What the account's limits look at, for the day that began at `midnight`."""
+    def book(self, account: str, mode: Mode, midnight: datetime, *, beside: Market | None = None) -> Book:
+        """What the account's limits look at, for the day that began at `midnight`.
+
+        Without the orders of market `beside`, when given; what was carried over is of all markets.
+        """
         with self._engine.connect() as connection:
-            return _book(connection, account, mode, midnight)
+            return _book(connection, account, mode, midnight, beside)
 
     def keep_carried(self, midnight: datetime) -> None:
         """So that books stay quick to read, however many orders there were before `midnight`."""
@@ -126,26 +142,13 @@ class TradeOrders:
         """Write what an order became, unless someone moved it since it was read; the row as it stands now."""
         if after == before:
             return before
-        rows = self._read(
-            update(_order)
-            .where(
-                _order.c.client_order_id == before.client_order_id,
-                _order.c.status == before.status,
-                _order.c.filled == before.filled,
-            )
-            .values(
-                status=after.status,
-                reason=after.reason,
-                exchange_order_id=after.exchange_order_id,
-                filled=after.filled,
-                average=after.average,
-                cost=after.cost,
-                fee=after.fee,
-                deadline=after.deadline,
-                updated_at=at,
-            )
-            .returning(_order)
-        )
+        as_read = {
+            "moved_id": before.client_order_id,
+            "status_before": before.status,
+            "filled_before": before.filled,
+        }
+        news = {name: getattr(after, name) for name in _MOVING}
+        rows = self._read(_MOVE, {**as_read, **news, "updated_at": at})
         return rows[0] if rows else self.get(before.client_order_id)
 
     def halt(self, *, reduce_only: bool, at: datetime) -> None:
@@ -219,9 +222,7 @@ class Ledger:
             )
         else:
             try:
-                rows = _orders(
-                    self._connection, insert(_order).values(**order.model_dump()).returning(_order)
-                )
+                rows = _orders(self._connection, _NEW, order.model_dump())
             except IntegrityError as error:
                 if isinstance(error.orig, UniqueViolation):
                     return None
@@ -254,9 +255,16 @@ def _resting_or_filled(
     )
 
 
-def _book(connection: Connection, account: str, mode: Mode, midnight: datetime) -> Book:
+def _book(
+    connection: Connection, account: str, mode: Mode, midnight: datetime, beside: Market | None = None
+) -> Book:
     """The orders first: one that settles in between counts to today all the same."""
-    today = connection.execute(_TODAY, {"account": account, "mode": mode, "midnight": midnight})
+    of_day: dict[str, Any] = {"account": account, "mode": mode, "midnight": midnight}
+    if beside is None:
+        today = connection.execute(_TODAY, of_day)
+    else:
+        exchange, symbol = beside
+        today = connection.execute(_TODAY_BESIDE, {**of_day, "exchange": exchange, "symbol": symbol})
     return Book([Entry._make(row) for row in today], carried_over(connection, account, mode, midnight))
 
 
@@ -268,17 +276,6 @@ def _chain_book(account: str, mode: Mode, mission_id: int, exchange: str, symbol
     of_chain = _order.c.mission_id == func.any(func.array(select(chain.c.id).scalar_subquery()))
     return _resting_or_filled(account, mode, of_chain, of_chain).where(
         _order.c.exchange == exchange, _order.c.symbol == symbol
-    )
-
-
-def _at(key: PlaceKey) -> tuple[ColumnElement[bool], ...]:
-    if isinstance(key, StrategyKey):
-        return _order.c.strategy_run_id == key.run_id, _order.c.sequence == key.sequence
-    return (
-        _order.c.missionary_id == key.missionary_id,
-        _order.c.role == key.role,
-        _order.c.task_index.is_not_distinct_from(key.task_index),
-        _order.c.leaf == key.leaf,
     )
 
 
@@ -356,7 +353,38 @@ _TODAY = _resting_or_filled(
         _order.c.status.not_in(_UNSETTLED).label("settled"),
     ],
 )
+_TODAY_BESIDE = _TODAY.where(
+    or_(_order.c.exchange != bindparam("exchange"), _order.c.symbol != bindparam("symbol"))
+)
+_ATTEMPTS = (
+    select(_order)
+    .where(
+        _order.c.missionary_id == bindparam("missionary_id"),
+        _order.c.role == bindparam("role"),
+        _order.c.task_index.is_not_distinct_from(bindparam("task_index")),
+        _order.c.leaf == bindparam("leaf"),
+    )
+    .order_by(_order.c.attempt)
+)
+_ATTEMPTS_OF_STRATEGY = (
+    select(_order)
+    .where(
+        _order.c.strategy_run_id == bindparam("strategy_run_id"),
+        _order.c.sequence == bindparam("sequence"),
+    )
+    .order_by(_order.c.attempt)
+)
 _NEW = insert(_order).returning(_order)
+_MOVE = (
+    update(_order)
+    .where(
+        _order.c.client_order_id == bindparam("moved_id"),
+        _order.c.status == bindparam("status_before"),
+        _order.c.filled == bindparam("filled_before"),
+    )
+    .values({name: bindparam(name) for name in (*_MOVING, "updated_at")})
+    .returning(_order)
+)
 _MARK_SENT = (
     update(_order)
     .where(
