@@ -88,13 +88,14 @@ class Refreshed:
 def measure() -> dict[str, Figure]:
     """Takes about three minutes; nothing of it remains."""
     candles = walks(SYMBOLS, CANDLES)
+    new = NewCandles.of(candles)
     bare, looking_back, alike, all_of_it = fastest(
         lambda: bare_talib(candles),
         lambda: bare_talib_of_signals(candles),
-        lambda: compute_alike(candles),
-        lambda: compute(candles),
+        lambda: compute_alike(new),
+        lambda: compute(new),
     )
-    texts = seconds(lambda: sum(1 for _ in explained(compute(candles))))
+    texts = seconds(lambda: sum(1 for _ in explained(compute(new))))
     with server() as postgres:
         url = postgres.url("refresh")
         refreshed = in_process_of_its_own(refresh, url)
@@ -175,20 +176,19 @@ def walks(symbols: int, candles: int) -> list[Candles]:
     return found
 
 
-def compute_alike(candles: list[Candles]) -> None:
+def compute_alike(new: NewCandles) -> None:
     """What TA-Lib has functions for, on arrays in memory, and the states after it."""
-    new = NewCandles.of(candles)
     for calculation in (INDICATORS, CHANNEL):
-        calculation.continued(np.tile(calculation.beginning, (len(candles), 1)), new)
+        calculation.continued(np.tile(calculation.beginning, (len(new.lengths), 1)), new)
 
 
-def compute(candles: list[Candles]) -> CandleRows:
+def compute(new: NewCandles) -> CandleRows:
     """All that the four calculating steps compute, on arrays in memory, for every candle."""
-    new, rules = NewCandles.of(candles), SignalSettings()
-    indicators, _ = INDICATORS.continued(np.tile(INDICATORS.beginning, (len(candles), 1)), new)
-    channels, _ = CHANNEL.continued(np.tile(CHANNEL.beginning, (len(candles), 1)), new)
-    spans, nothing = Spans(rules), NewCandles.of([each[:0] for each in candles])
-    situations, _ = spans.continued(np.tile(spans.beginning, (len(candles), 1)), new, nothing)
+    rules, markets = SignalSettings(), len(new.lengths)
+    indicators, _ = INDICATORS.continued(np.tile(INDICATORS.beginning, (markets, 1)), new)
+    channels, _ = CHANNEL.continued(np.tile(CHANNEL.beginning, (markets, 1)), new)
+    spans, older = Spans(rules), NewCandles({"close": np.empty(0)}, np.zeros(markets, dtype=np.int64))
+    situations, _ = spans.continued(np.tile(spans.beginning, (markets, 1)), new, older)
     given = CandleRows(
         regimes=regimes(indicators["adx_14"], channels["in_channel_percent"]),
         rsi=indicators["rsi_14"],

@@ -84,7 +84,7 @@ def _seeds(
     seeds = np.empty_like(inputs[:longest])
     seeding = np.zeros(seeds.shape, dtype=bool)
     counts = seen + np.arange(1, len(seeds) + 1)[:, np.newaxis]
-    for place, smoothing in enumerate(smoothings):
+    for place, smoothing in enumerate(smoothings if longest else ()):
         given = inputs[:longest, place]
         added = np.where((counts > smoothing.start) & ~np.isnan(given), given, 0.0)
         added[:1] += previous[place]

@@ -152,9 +152,12 @@ class _Kind:
 
     def _divergence(self, direction: int) -> Mask:
         """Whether prices moved in this direction, and the volume did not follow."""
-        rules = self._rules
-        moved = direction * self._situations.price_changes(self._at) > rules.divergence_price_percent
-        return moved & (self._situations.volume_changes(self._at) < -rules.divergence_volume_percent)
+        rules, situations = self._rules, self._situations
+        found = direction * situations.price_changes(self._at) > rules.divergence_price_percent
+        moved = np.flatnonzero(found)  # few of them
+        changes = situations.volume_changes(self._at.take(moved))
+        found[moved] = changes < -rules.divergence_volume_percent
+        return found
 
     def _lead(self) -> FloatArray:
         """The MACD minus its signal, NaN where either is unknown."""

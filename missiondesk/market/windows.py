@@ -17,11 +17,15 @@ from missiondesk.market.candles import FloatArray
 def window_sums(values: FloatArray, length: int) -> FloatArray:
     """Sum of each `length` consecutive values: shape (…, n) → (…, n − length + 1), none when n < length."""
     count = max(values.shape[-1] - length + 1, 0)
-    total = np.zeros((*values.shape[:-1], count))
+    total = np.empty((*values.shape[:-1], count))
     block, width, covered = values, 1, 0
     while count and covered < length:
         if length & width:
-            total += block[..., covered : covered + count]
+            here = block[..., covered : covered + count]
+            if covered:
+                total += here
+            else:
+                total[:] = here
             covered += width
         if covered < length:
             block = block[..., :-width] + block[..., width:]
@@ -42,7 +46,7 @@ def window_deviations(values: FloatArray, length: int) -> tuple[FloatArray, Floa
     pass over squares would lose the digits that matter at high prices.
     """
     count = max(values.shape[-1] - length + 1, 0)
-    total, squares = np.zeros((2, *values.shape[:-1], count))
+    total, squares = np.empty((2, *values.shape[:-1], count))
     block, width, covered = values, 1, 0
     apart: FloatArray | None = None
     while count and covered < length:
@@ -50,9 +54,12 @@ def window_deviations(values: FloatArray, length: int) -> tuple[FloatArray, Floa
             here = slice(covered, covered + count)
             if covered:
                 squares += _between(total, covered, block[..., here], width)
+                total += block[..., here]
+            else:
+                squares[:] = 0
+                total[:] = block[..., here]
             if apart is not None:
                 squares += apart[..., here]
-            total += block[..., here]
             covered += width
         if covered < length:
             between = _between(block[..., :-width], width, block[..., width:], width)
