@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import httpx
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectException
 from pydantic import Field, SecretStr
 
 from missiondesk.exchanges.credentials import ENVIRONMENT, Credentials, credentials_from_environment
 from models.account import Account
-from models.errors import CredentialsRefused
+from models.errors import CredentialsRefused, ExchangeUnreachable
 
 
 class ExchangeAccount(Block):
@@ -30,7 +31,7 @@ class ExchangeAccount(Block):
 def credentials_of(account: Account) -> Credentials | None:
     """The keys that an account's `credentials` names: a block, or `environment`; None when it names nothing.
 
-    Raises CredentialsRefused with what is missing.
+    Raises CredentialsRefused with what is missing, ExchangeUnreachable while Prefect does not answer.
     """
     if not account.credentials:
         return None
@@ -45,6 +46,11 @@ def credentials_of(account: Account) -> Credentials | None:
         raise CredentialsRefused(
             f"account {account.name!r} takes its keys from the block {account.credentials!r}, which does not "
             f"exist: create a {ExchangeAccount._block_type_name} block of that name in the Prefect UI"
+        ) from None
+    except (PrefectException, httpx.HTTPError, RuntimeError) as error:  # RuntimeError: its first look fails
+        raise ExchangeUnreachable(
+            f"account {account.name!r} takes its keys from the block {account.credentials!r}, and Prefect's "
+            f"server does not answer: {error}"
         ) from None
     block: ExchangeAccount = ExchangeAccount._from_block_document(document)
     return block.credentials()

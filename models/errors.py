@@ -49,7 +49,10 @@ class DatabaseUnreachable(RetryLater):
 
 
 class ExchangeUnreachable(RetryLater):
-    """The exchange does not answer, is overloaded or limits our rate. Nothing was sent twice."""
+    """The exchange does not answer, is overloaded or limits our rate, or our keys can't be had now.
+
+    Nothing was sent twice.
+    """
 
 
 class DataStale(RetryLater):

@@ -23,7 +23,6 @@ from missiondesk.orders.terms import Quotes
 from missiondesk.orders.venues import Venues
 from missiondesk.store.orders import TradeOrders
 from models.account import Account, Mode
-from models.errors import MissiondeskError
 from models.order import LeafKey, Order, OrderProgress, OrderStatus, Position, TradeRequest
 
 log = logging.getLogger(__name__)
@@ -163,8 +162,8 @@ class OrderGateway:
                 return self._settlement.look_up(order)
             if self._clock() - order.created_at > self._patience.send_window:
                 return self._settlement.discard(order, "not sent: its tick had ended")
-        except MissiondeskError as error:
-            # One account that can't be reached must not keep the others' orders from being followed.
+        except Exception as error:
+            # Whatever is wrong with one order must not keep the others from being followed.
             log.warning("order %s could not be followed: %s", order.client_order_id, error)
         return order
 

@@ -15,7 +15,6 @@ from missiondesk.orders.settlement import Settlement
 from missiondesk.orders.venues import Venues
 from missiondesk.store.orders import TradeOrders
 from models.account import Account, Mode
-from models.errors import MissiondeskError
 from models.order import Order
 
 log = logging.getLogger(__name__)
@@ -62,8 +61,8 @@ class KillSwitch:
                 continue
             try:
                 order = self._settlement.end(order, "the desk was halted")
-            except MissiondeskError as error:
-                # One venue that can't be reached must not keep the others' orders open.
+            except Exception as error:
+                # Whatever is wrong with one order must not keep the others open.
                 log.error("order %s could not be cancelled: %s", order.client_order_id, error)
                 unsettled.append((order, str(error)))
                 continue

@@ -5,13 +5,14 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import SecretStr
 from sqlalchemy import text
 
 from blocks.database import Database
 from blocks.exchange_account import ExchangeAccount, credentials_of
 from models.account import Account
-from models.errors import CredentialsRefused
+from models.errors import CredentialsRefused, ExchangeUnreachable
 
 pytestmark = pytest.mark.prefect
 
@@ -28,6 +29,13 @@ def test_an_accounts_keys_come_from_its_block(prefect_api: str) -> None:
 def test_a_block_that_does_not_exist_is_named(prefect_api: str) -> None:
     with pytest.raises(CredentialsRefused, match=r"'nowhere'.*create a Missiondesk Exchange Account block"):
         credentials_of(Account(name="mine", credentials="nowhere"))
+
+
+def test_while_prefect_does_not_answer_its_keys_can_be_asked_for_later() -> None:
+    account = Account(name="mine", credentials="anywhere")
+    away = temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"})
+    with away, pytest.raises(ExchangeUnreachable, match=r"'mine'.*'anywhere'.*server does not answer"):
+        credentials_of(account)
 
 
 def test_keys_from_the_environment_name_the_variables(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import delete, insert
 
 from missiondesk.orders.killswitch import KillSwitch
 from models import tables
-from models.errors import ExchangeUnreachable
+from models.errors import CredentialsRefused, ExchangeUnreachable
 from models.order import OrderProgress, OrderStatus, TradeRequest, client_order_id
 from tests.little_venue import Fault
 from tests.order_desk import OrderDesk, at_place, little_desk
@@ -234,6 +234,23 @@ def test_halting_says_what_it_could_not_cancel(desk: OrderDesk, switch: KillSwit
     assert (left.status, reason) == (OrderStatus.OPEN, "little does not answer")
     assert len(halted.ended) == 1
     assert len(switch.halt().ended) == 1
+
+
+def test_halting_goes_on_whatever_is_wrong_with_an_order(desk: OrderDesk, switch: KillSwitch) -> None:
+    request = replace(desk.open_missionary(), price=Decimal(15000))
+    for index in range(3):
+        tick(desk, at_place(request, index))
+    troubles: list[Exception] = [ConnectionError("not translated"), CredentialsRefused("wrong key")]
+
+    def fail_twice(call: str) -> Fault | None:
+        if troubles:
+            raise troubles.pop()
+        return None
+
+    desk.venue.fault = fail_twice
+    halted = switch.halt()
+    assert [reason for _, reason in halted.unsettled] == ["wrong key", "not translated"]
+    assert [order.status for order in halted.ended] == [OrderStatus.CANCELLED]
 
 
 def test_a_reduce_only_halt_lets_reducing_orders_pass_and_rest(desk: OrderDesk, switch: KillSwitch) -> None:

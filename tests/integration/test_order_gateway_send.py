@@ -289,19 +289,22 @@ def test_orders_are_followed_without_their_mission(desk: OrderDesk) -> None:
     assert statuses(desk) == ["filled"]
 
 
-def test_an_account_that_can_not_be_reached_keeps_no_other_from_being_followed(desk: OrderDesk) -> None:
+@pytest.mark.parametrize("error", [CredentialsRefused("wrong key"), ConnectionError("not translated")])
+def test_an_account_that_can_not_be_reached_keeps_no_other_from_being_followed(
+    desk: OrderDesk, error: Exception
+) -> None:
     request = replace(desk.open_missionary(), price=Decimal(15000))
     for index in range(2):
         tick(desk, at_place(request, index))
-    keys = ["wrong"]
+    troubles: list[Exception] = [error]
 
-    def refuse_once(call: str) -> Fault | None:
-        if keys:
-            raise CredentialsRefused(f"{keys.pop()} key")
+    def fail_once(call: str) -> Fault | None:
+        if troubles:
+            raise troubles.pop()
         return None
 
     desk.venue.fill("0.5")
-    desk.venue.fault = refuse_once
+    desk.venue.fault = fail_once
     assert desk.gateway("upkeep").follow_all() == 1
     assert statuses(desk) == ["open", "filled"]
 
