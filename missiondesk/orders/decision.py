@@ -59,7 +59,7 @@ def _limit(request: TradeRequest, amount: Decimal, terms: Terms, snapshot: Snaps
     weighs = weighs_book(account) and not request.reduce_only
     if weighs and not _marked(snapshot.book, terms):
         return f"what account {account.name} holds changed at this moment; tried again at the next tick"
-    worst = terms.means.price * (1 + terms.means.slippage)
+    worst = max(terms.means.price * (1 + terms.means.slippage), terms.bid)
     done = activity(
         Draft(terms.instrument, request.side, amount, worst),
         snapshot.book,

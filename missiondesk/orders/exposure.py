@@ -89,7 +89,10 @@ class Book:
 
 @dataclass(frozen=True)
 class Draft:
-    """An order about to be intended. `price` is the worst it may trade at, slippage included."""
+    """An order about to be intended. `price` is the most it may trade at, slippage included.
+
+    A buy at a limit trades there at most, a sell at a limit trades at the best bid if that is higher.
+    """
 
     instrument: Instrument
     side: Side

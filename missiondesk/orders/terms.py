@@ -27,8 +27,9 @@ class Terms:
 
     limit: the order's limit price, None at market. marks: what values the account's markets that share the
     request's quote currency, when its limits look at them; seen: every market that was looked at for it;
-    midnight: the start of the day (UTC) that its gains are counted of. position: the signed contracts that
-    the venue shows, for requests that reduce a position in contracts.
+    midnight: the start of the day (UTC) that its gains are counted of. bid: the best one, for a sell that the
+    limits weigh. position: the signed contracts that the venue shows, for requests that reduce a position in
+    contracts.
     """
 
     instrument: Instrument
@@ -37,6 +38,7 @@ class Terms:
     marks: Mapping[Market, Mark] = field(default_factory=dict)
     seen: frozenset[Market] = frozenset()
     midnight: datetime | None = None
+    bid: Decimal = _ZERO
     position: Decimal | None = None
 
 
@@ -57,7 +59,8 @@ class Quotes:
             return Denied(problem)
         weighs = weighs_book(account) and not request.reduce_only
         ticker = None
-        if request.price is None or weighs:
+        sells = request.side == "sell" and not request.reduce_only
+        if request.price is None or weighs or sells:
             ticker = self.market(request.exchange).ticker(request.symbol)
             if not request.reduce_only and (stale := self._staleness(ticker)) is not None:
                 return Denied(stale)
@@ -74,6 +77,7 @@ class Quotes:
             instrument,
             None if request.price is None else price,
             means,
+            bid=ticker.bid if ticker is not None and sells else _ZERO,
             position=_position(trading, request.symbol) if reduces_contracts else None,
         )
         return terms if ticker is None or not weighs else self._with_marks(terms, request, ticker)

@@ -16,7 +16,7 @@ from missiondesk.orders.killswitch import KillSwitch
 from models import tables
 from models.errors import CredentialsRefused, ExchangeUnreachable
 from models.order import OrderProgress, OrderStatus, TradeRequest, client_order_id
-from tests.little_venue import Fault
+from tests.little_venue import PERPETUAL, Fault
 from tests.order_desk import OrderDesk, at_place, little_desk
 
 
@@ -123,6 +123,19 @@ def test_the_notional_of_a_market_order_counts_its_slippage(desk: OrderDesk) -> 
     assert_denied(desk, request, "max_order_notional: the order is worth 10100.00, allowed are 10099")
     desk.set_account(max_order_notional=Decimal(10100))
     assert tick(desk, request).done
+
+
+def test_a_sell_counts_at_the_bid_however_low_its_limit(desk: OrderDesk) -> None:
+    request = replace(desk.open_missionary(), side="sell", price=Decimal(100))
+    desk.set_account(max_order_notional=Decimal(9994))
+    assert_denied(desk, request, "max_order_notional: the order is worth 9995.00, allowed are 9994")
+    short = replace(at_place(request, 1), symbol=PERPETUAL.symbol, amount=Decimal(1), unit="contracts")
+    desk.venue.quote(PERPETUAL.symbol, "19990", "20000")
+    assert_denied(desk, short, "max_order_notional: the order is worth 19990.00, allowed are 9994")
+    bought_below = replace(at_place(request, 2), side="buy")
+    assert tick(desk, bought_below).rule == "OPEN"
+    desk.venue.quote("BTC/USD", "19990", "20000", at=desk.clock() - timedelta(seconds=61))
+    assert_denied(desk, at_place(request, 3), "is stale")
 
 
 def test_open_exposure_counts_what_rests(desk: OrderDesk) -> None:

@@ -236,7 +236,10 @@ class Weighed(RuleBasedStateMachine):
         if reduces:
             assert sent.amount <= self._reducible(sent, before)
             return
-        worst = sent.price or self.prices[sent.symbol] * (1 + SLIPPAGE)
+        price = self.prices[sent.symbol]
+        worst = sent.price or price * (1 + SLIPPAGE)
+        if sent.side == "sell":  # it trades at the bid, however low its limit
+            worst = max(worst, price)
         assert sent.amount * worst <= _limit(self.limits["max_order_notional"]), "notional"
         # What it filled at once came after the decision.
         unfilled = replace(sent, filled=Decimal(0), status="open")

@@ -199,7 +199,7 @@ moves = st.lists(
         seconds=st.integers(0, 40),
         amount=st.decimals(min_value=0, max_value=30, places=1),
         side=st.sampled_from(["buy", "sell"]),
-        limit=st.none() | st.decimals(min_value=90, max_value=100, places=0),
+        limit=st.none() | st.decimals(min_value=60, max_value=110, places=0),
         rests=st.booleans(),
     ),
     max_size=30,
@@ -226,7 +226,13 @@ def test_no_sequence_of_orders_passes_a_limit(sequence: list[Move], contracts: b
             continue
         request = replace(REQUEST, amount=move.amount, side=move.side, price=move.limit)
         terms = Terms(
-            instrument, move.limit, Means(move.limit or PRICE), marks, frozenset({MARKET}), MIDNIGHT
+            instrument,
+            move.limit,
+            Means(move.limit or PRICE),
+            marks,
+            frozenset({MARKET}),
+            MIDNIGHT,
+            bid=PRICE if move.side == "sell" else Decimal(0),
         )
         recent = sum(at > now - timedelta(minutes=1) for at in sent)
         snapshot = Snapshot(replace(STANDING, account=account), recent, (), book_of(book))
@@ -234,7 +240,8 @@ def test_no_sequence_of_orders_passes_a_limit(sequence: list[Move], contracts: b
         if isinstance(amount, Denied):
             continue
         assert isinstance(amount, Decimal)
-        assert amount * (move.limit or PRICE) <= 2000
+        limit = move.limit or PRICE
+        assert amount * (limit if move.side == "buy" else max(limit, PRICE)) <= 2000
         status = "open" if move.rests else "filled"
         book.append(order(amount=amount, side=move.side, status=status, price=move.limit, average=PRICE))
         sent.append(now)
