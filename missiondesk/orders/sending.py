@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 
 _MINUTE = timedelta(minutes=1)
 
+_TOO_LATE = "its moment had passed"
+
 
 @dataclass(frozen=True)
 class Sender:
@@ -65,7 +67,7 @@ class Sender:
             terms = self.quotes.terms(request, instrument, standing.account, trading)
             intended = self._intend(request, send, terms)
             if isinstance(intended, Order) and intended.status is OrderStatus.INTENT:
-                return self._place(trading, intended, instrument, request.leverage)
+                return self._place(trading, intended, instrument, request)
             return intended
 
     def _intend(self, request: TradeRequest, send: Send, terms: Terms | Denied) -> Order | Denied | Done:
@@ -87,16 +89,15 @@ class Sender:
                 raise LeaseLost(f"another tick made attempt {send.attempt} of this order at the same moment")
             return written
 
-    def _place(
-        self, trading: Trading, intent: Order, instrument: Instrument, leverage: Decimal | None
-    ) -> Order:
+    def _place(self, trading: Trading, intent: Order, instrument: Instrument, request: TradeRequest) -> Order:
         at = self.clock()
-        deadline = at + self.settlement.patience.send_window
-        sent = self.settlement.orders.mark_sent(intent, self.holder, at, deadline)
+        window = self.settlement.patience.send_window
+        deadline = at + window
+        sent = self.settlement.orders.mark_sent(intent, self.holder, at, deadline, oldest=at - window)
         if sent is None:
-            return self._not_sent(intent)
+            return self._not_sent(intent, request)
         if self.clock() >= deadline:
-            return self._became(sent, OrderStatus.CANCELLED, "not sent: its moment had passed")
+            return self._became(sent, OrderStatus.CANCELLED, f"not sent: {_TOO_LATE}")
         try:
             report = trading.place(
                 client_order_id=sent.client_order_id,
@@ -107,7 +108,7 @@ class Sender:
                 price=sent.price,
                 deadline=deadline,
                 reduce_only=sent.reduce_only,
-                leverage=leverage,
+                leverage=request.leverage,
             )
         except OrderRejected as error:
             return self._became(sent, OrderStatus.REJECTED, str(error))
@@ -129,23 +130,30 @@ class Sender:
             report = trading.cancel(report)
         return orders.move(written, after_report(written, report, instrument.lot), self.clock())
 
-    def _not_sent(self, intent: Order) -> Order:
-        """Someone else took the intent back, or this tick lost its lease; either way it is not sent."""
+    def _not_sent(self, intent: Order, request: TradeRequest) -> Order:
+        """Someone else took the intent back, or what allowed it is gone; either way it is not sent."""
         now = self.settlement.orders.get(intent.client_order_id)
-        if now.status is OrderStatus.INTENT:
+        if now.status is not OrderStatus.INTENT:
+            return now
+        standing = self.settlement.orders.standing(request, self.holder)
+        if _lease_lost(standing):
             self.settlement.discard(now, "not sent: its tick lost the lease")
             raise LeaseLost("another tick holds this Missionary now; the order was not sent")
-        return now
+        return self.settlement.discard(now, f"not sent: {refusal(request, standing) or _TOO_LATE}")
 
     def _became(self, order: Order, status: OrderStatus, reason: str) -> Order:
         after = order.model_copy(update={"status": status, "reason": reason})
         return self.settlement.orders.move(order, after, self.clock())
 
     def _held(self, standing: Standing, request: TradeRequest) -> Standing:
-        mission = standing.mission
-        if mission is not None and mission.open and not mission.leased:
+        if _lease_lost(standing):
             raise LeaseLost(f"another tick holds the missionary of mission {request.mission_id} now")
         return standing
+
+
+def _lease_lost(standing: Standing) -> bool:
+    mission = standing.mission
+    return mission is not None and mission.open and not mission.leased
 
 
 def _snapshot(

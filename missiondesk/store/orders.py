@@ -129,12 +129,21 @@ class TradeOrders:
             connection.execute(_LOCK, {"account": account})
             yield Ledger(connection)
 
-    def mark_sent(self, order: Order, holder: str, at: datetime, deadline: datetime) -> Order | None:
+    def mark_sent(
+        self, order: Order, holder: str, at: datetime, deadline: datetime, *, oldest: datetime
+    ) -> Order | None:
         """Move an intent to sent; only whoever gets the order back may send it.
 
-        None when it is no longer an intent, or `holder` no longer holds the lease of its open Missionary.
+        None when it is no longer an intent, or was made before `oldest`, when its account is no longer armed
+        for a live one, or `holder` no longer holds the lease of its open Missionary.
         """
-        now = {"at": at, "until": deadline, "holder": holder, "sent_id": order.client_order_id}
+        now = {
+            "at": at,
+            "until": deadline,
+            "holder": holder,
+            "sent_id": order.client_order_id,
+            "oldest": oldest,
+        }
         rows = self._read(_MARK_SENT, now)
         return rows[0] if rows else None
 
@@ -390,6 +399,11 @@ _MARK_SENT = (
     .where(
         _order.c.client_order_id == bindparam("sent_id"),
         _order.c.status == OrderStatus.INTENT,
+        _order.c.created_at >= bindparam("oldest"),
+        or_(
+            _order.c.mode != "live",
+            select(_account.c.name).where(_account.c.name == _order.c.account, _account.c.armed).exists(),
+        ),
         or_(
             _order.c.missionary_id.is_(None),
             select(_missionary.c.id)

@@ -12,9 +12,10 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from missiondesk.orders.patience import Patience
 from missiondesk.orders.venues import Venues
@@ -117,6 +118,39 @@ def test_a_tick_that_took_over_mid_flight_waits_for_the_order(
     assert progress.done
     assert desk.gateway("another-run").work(request, desk.clock()).done
     assert len(desk.venue.accepted()) == 1
+
+
+def test_a_process_that_stood_still_after_its_intent_sends_nothing(desk: OrderDesk) -> None:
+    request = desk.open_missionary()
+
+    def stand_still(_: Any, __: Any, statement: str, *___: Any) -> None:
+        if statement.startswith("INSERT INTO trade_order"):
+            desk.clock.forward(11)
+
+    event.listen(desk.engine, "after_cursor_execute", stand_still)
+    progress = desk.gateway().work(request, desk.clock())
+    assert (progress.rule, desk.rows()[0].reason) == ("CANCELLED", "not sent: its moment had passed")
+    assert desk.venue.accepted() == []
+
+
+def test_disarming_keeps_an_intent_of_the_live_account_from_being_sent(desk: OrderDesk) -> None:
+    request = desk.open_missionary()
+    with desk.engine.connect() as connection:
+        connection.execute(
+            text(
+                "CREATE FUNCTION disarm() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                " UPDATE account SET armed = false; RETURN NEW; END $$"
+            )
+        )
+        connection.execute(
+            text("CREATE TRIGGER disarm AFTER INSERT ON trade_order FOR EACH ROW EXECUTE FUNCTION disarm()")
+        )
+    progress = desk.gateway().work(request, desk.clock())
+    assert (progress.rule, desk.rows()[0].status) == ("CANCELLED", OrderStatus.CANCELLED)
+    assert desk.rows()[0].reason.startswith("not sent: account trader is not armed for live orders")
+    assert desk.venue.accepted() == []
+    desk.set_account()
+    assert desk.gateway().work(replace(at_place(request, 1), mode="paper"), desk.clock()).done
 
 
 def test_an_order_whose_moment_passed_is_not_sent(desk: OrderDesk) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from missiondesk.feeds.board import Place
 from missiondesk.orders.killswitch import KillSwitch
@@ -93,6 +95,19 @@ def test_limits_and_the_kill_switch_hold_and_denials_in_a_row_share_one(desk: Or
     desk.set_account()
     assert run.place(small).status is OrderStatus.FILLED
     assert [order.sequence for order in desk.rows()] == [1, 1]
+
+
+def test_what_was_decided_before_the_process_stood_still_is_not_sent(desk: OrderDesk) -> None:
+    run = gateway(desk)
+
+    def stand_still(_: Any, __: Any, statement: str, *___: Any) -> None:
+        if statement.startswith("INSERT INTO trade_order"):
+            desk.clock.forward(11)
+
+    event.listen(desk.engine, "after_cursor_execute", stand_still)
+    late = run.place(BUY)
+    assert (late.status, late.reason) == (OrderStatus.CANCELLED, "not sent: its moment had passed")
+    assert desk.venue.accepted() == []
 
 
 def test_what_reduces_passes_where_nothing_else_does(desk: OrderDesk) -> None:
