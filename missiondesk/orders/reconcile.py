@@ -80,7 +80,10 @@ def remainder_of(attempts: Sequence[Order]) -> Decimal | None:
 
 
 def after_report(order: Order, report: ExchangeOrder, lot: Decimal) -> Order:
-    """The order as the venue shows it. Fills never shrink: a report older than what is known changes none."""
+    """The order as the venue shows it. Fills never shrink: a report older than what is known changes none.
+
+    `lot`: 0 for a market that is no longer listed.
+    """
     if report.filled >= order.filled:
         order = order.model_copy(
             update={
@@ -125,7 +128,8 @@ def _overdue(order: Order, timeout_seconds: float | None, now: datetime) -> bool
 
 
 def _status_of(order: Order, report: ExchangeOrder, lot: Decimal) -> tuple[OrderStatus, str]:
-    if report.status != "open" and order.filled > 0 and order.remaining < lot:
+    filled = order.remaining < lot or order.remaining <= 0
+    if report.status != "open" and order.filled > 0 and filled:
         return OrderStatus.FILLED, ""
     match report.status:
         case "open":

@@ -10,9 +10,16 @@ from pathlib import Path
 import pytest
 
 from models import tables
-from models.errors import CredentialsRefused, ExchangeUnreachable, LeaseLost, UnknownName
+from models.errors import (
+    CredentialsRefused,
+    ExchangeUnreachable,
+    LeaseLost,
+    MissiondeskError,
+    UnknownName,
+    VenueClosed,
+)
 from models.order import OrderProgress, OrderStatus, TradeRequest
-from tests.little_venue import Fault, LittleVenue
+from tests.little_venue import BITCOIN, Fault, LittleVenue
 from tests.order_desk import ACCOUNT, OrderDesk, at_place, little_desk
 
 
@@ -307,6 +314,38 @@ def test_an_account_that_can_not_be_reached_keeps_no_other_from_being_followed(
     desk.venue.fault = fail_once
     assert desk.gateway("upkeep").follow_all() == 1
     assert statuses(desk) == ["open", "filled"]
+
+
+def test_orders_in_a_market_no_longer_listed_are_still_followed(desk: OrderDesk) -> None:
+    request = replace(desk.open_missionary(), symbol="ETH/USD", price=Decimal(900))
+    tick(desk, request)
+    tick(desk, at_place(request, 1))
+    desk.venue.fill("0.5")
+    desk.venue.instrument_list = [BITCOIN]
+    assert desk.gateway("upkeep").follow_all() == 1
+    assert statuses(desk) == ["open", "filled"]
+    assert desk.gateway().cancel_missionary(request.key.missionary_id) == 0
+    assert statuses(desk) == ["cancelled", "filled"]
+
+
+@pytest.mark.parametrize("error", [UnknownName("symbol", "ETH/USD", ()), VenueClosed("no longer listed")])
+def test_a_venue_that_no_longer_knows_a_market_has_none_of_its_orders(
+    desk: OrderDesk, error: MissiondeskError
+) -> None:
+    request = replace(desk.open_missionary(), symbol="ETH/USD", price=Decimal(900))
+    tick(desk, request)
+
+    def unlisted(call: str) -> Fault | None:
+        raise error
+
+    desk.venue.fault = unlisted
+    desk.venue.instrument_list = [BITCOIN]
+    assert desk.gateway().cancel_missionary(request.key.missionary_id) == 1
+    desk.clock.forward(20)
+    assert desk.gateway().cancel_missionary(request.key.missionary_id) == 1
+    desk.clock.forward(1)
+    assert desk.gateway().cancel_missionary(request.key.missionary_id) == 0
+    assert (desk.rows()[0].status, desk.rows()[0].reason) == (OrderStatus.CANCELLED, "gone from the venue")
 
 
 def test_intents_of_dead_ticks_are_taken_back(desk: OrderDesk) -> None:
