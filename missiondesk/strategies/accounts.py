@@ -12,13 +12,12 @@ from models.errors import InputRefused
 def accounts_for(
     exchanges: Sequence[str], named: Sequence[str], accounts: Accounts, desk_exchange: str
 ) -> tuple[Sequence[Account], Mode]:
-    """The account of each market's exchange, and how they trade. None named: accounts of play money.
+    """The account of each market's exchange, and how they trade. None named: on paper.
 
     Raises InputRefused for accounts that don't go together or trade elsewhere, UnknownName.
     """
     if not named:
-        paper = [_paper(exchange, accounts, desk_exchange) for exchange in exchanges]
-        return paper, _mode(paper)
+        return [_paper(exchange, accounts, desk_exchange) for exchange in exchanges], "paper"
     if len(named) not in (1, len(exchanges)):
         raise InputRefused(
             f"expected one account for all markets or one for each of {len(exchanges)}, got {len(named)}"

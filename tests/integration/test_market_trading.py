@@ -192,6 +192,15 @@ def test_an_exchange_without_an_account_gets_one_of_play_money(accounts: Account
     assert accounts.get("paper-kraken").exchange == "kraken"
 
 
+def test_without_a_named_account_nothing_is_live_whatever_is_armed(accounts: Accounts) -> None:
+    from missiondesk.strategies.accounts import accounts_for
+
+    accounts.save({"name": "paper", "max_order_notional": 1, "max_daily_loss": 1})
+    accounts.arm("paper")
+    assert accounts_for(["sandbox"], [], accounts, "sandbox")[1] == "paper"
+    assert accounts_for(["sandbox"], ["paper"], accounts, "sandbox")[1] == "live"
+
+
 def test_a_venue_that_does_not_answer_ends_it_with_2(environment: dict[str, str]) -> None:
     result = executed({**environment, "MISSIONDESK_EXCHANGE_URL": "http://127.0.0.1:9"})
     assert result.exit_code == 2
