@@ -46,15 +46,22 @@ class Standing:
     mission: MissionState | None
 
 
-def refusal(request: TradeRequest, standing: Standing) -> str | None:
-    """Why no new order may be sent for the request, for a person; None when one may."""
-    account, desk, mission = standing.account, standing.desk, standing.mission
+def halted(desk: DeskState | None, *, reduces: bool) -> str | None:
+    """Why the kill switch stops an order, for a person; None when it does not."""
     if desk is None:
         return "the desk row can't be read, so the kill switch counts as on; run: missiondesk doctor"
     if desk.halted and not desk.halt_reduce_only:
         return "the desk is halted; lift it with: missiondesk resume"
-    if desk.halted and not request.reduce_only:
+    if desk.halted and not reduces:
         return "the desk is halted but for orders that reduce a position; lift it with: missiondesk resume"
+    return None
+
+
+def refusal(request: TradeRequest, standing: Standing) -> str | None:
+    """Why no new order may be sent for the request, for a person; None when one may."""
+    account, desk, mission = standing.account, standing.desk, standing.mission
+    if (reason := halted(desk, reduces=request.reduce_only)) is not None:
+        return reason
     if request.mode == "live" and not account.armed:
         name = account.name
         return f"account {name} is not armed for live orders; arm it with: missiondesk arm {name}"

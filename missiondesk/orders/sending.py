@@ -10,7 +10,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from missiondesk.exchanges.port import Trading
-from missiondesk.orders.admission import Standing, refusal
+from missiondesk.orders.admission import Standing, halted, refusal
 from missiondesk.orders.decision import Snapshot, decide
 from missiondesk.orders.exposure import Book
 from missiondesk.orders.reconcile import Done, Send, after_report
@@ -117,15 +117,23 @@ class Sender:
             raise
         except (OutcomeUnknown, ExchangeUnreachable) as error:
             return self._became(sent, OrderStatus.UNKNOWN, str(error))
-        return self._taken(trading, sent, report, instrument)
+        return self._taken(trading, sent, report, instrument, request)
 
-    def _taken(self, trading: Trading, sent: Order, report: ExchangeOrder, instrument: Instrument) -> Order:
+    def _taken(
+        self,
+        trading: Trading,
+        sent: Order,
+        report: ExchangeOrder,
+        instrument: Instrument,
+        request: TradeRequest,
+    ) -> Order:
         orders = self.settlement.orders
         written = orders.move(sent, after_report(sent, report, instrument.lot), self.clock())
         if written.exchange_order_id is not None:
             return written
-        # Another tick looked for it before it got there.
-        if written.status.is_final and report.status == "open":
+        # Someone looked for it before it got there: another tick, or a halt that could not cancel it.
+        stopped = halted(orders.standing(request, self.holder).desk, reduces=request.reduce_only)
+        if report.status == "open" and (written.status.is_final or stopped is not None):
             log.error("order %s arrived after it was given up; it is cancelled", sent.client_order_id)
             report = trading.cancel(report)
         return orders.move(written, after_report(written, report, instrument.lot), self.clock())

@@ -72,7 +72,13 @@ class Settlement:
         """Take back or cancel an order that is not final, whatever it is now."""
         if order.status is OrderStatus.INTENT:
             order = self.discard(order, f"not sent: {reason}")
-        return order if order.status.is_final else self.look_up(order, cancel=reason)
+        if order.status.is_final:
+            return order
+        ended = self.look_up(order, cancel=reason)
+        if order.status is not OrderStatus.OPEN and ended.status is OrderStatus.OPEN:
+            # It got there just after it was looked for.
+            ended = self.look_up(ended, cancel=reason)
+        return ended
 
     def _write(self, before: Order, after: Order) -> Order:
         return self.orders.move(before, after, self.clock())

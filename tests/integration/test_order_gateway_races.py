@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
+from missiondesk.orders.killswitch import KillSwitch
 from missiondesk.orders.patience import Patience
 from missiondesk.orders.venues import Venues
 from missiondesk.store.orders import TradeOrders
@@ -24,6 +25,7 @@ from models import tables
 from models.account import Account, Mode
 from models.errors import ExchangeUnreachable, LeaseLost
 from models.order import OrderStatus, TradeRequest
+from tests.little_venue import Fault
 from tests.order_desk import OrderDesk, at_place, little_desk
 
 
@@ -175,6 +177,46 @@ def test_an_order_that_arrives_after_it_was_given_up_is_recalled(desk: OrderDesk
     desk.venue.fault = give_up
     progress = desk.gateway().work(request, desk.clock())
     assert (progress.done, progress.rule, progress.filled) == (False, "CANCELLED", Decimal("0.1"))
+    assert [order.status for order in desk.venue.accepted()] == ["cancelled"]
+
+
+@pytest.mark.parametrize(
+    ("halt", "left"),
+    [({}, "cancelled"), ({"reduce_only": True}, "cancelled"), ({"keep_open": True}, "open")],
+)
+def test_a_paper_order_on_its_way_does_not_outlast_a_halt(
+    desk: OrderDesk, halt: dict[str, bool], left: str
+) -> None:
+    request = replace(desk.open_missionary(), mode="paper", price=Decimal(15000))
+
+    def halt_before(call: str) -> None:
+        desk.venue.fault = lambda made: None
+        KillSwitch(desk.engine, desk.trading, desk.market, clock=desk.clock).halt(**halt)
+
+    desk.venue.fault = halt_before
+    desk.gateway().work(request, desk.clock())
+    assert [order.status for order in desk.venue.accepted()] == [left]
+    assert [str(row.status) for row in desk.rows()] == [left]
+
+
+def test_a_halt_cancels_what_arrives_while_it_looks(desk: OrderDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = replace(desk.open_missionary(), mode="paper", price=Decimal(15000))
+    faults: list[Fault] = ["slow to show"]
+    desk.venue.fault = lambda call: faults.pop() if faults else None
+    desk.gateway().work(request, desk.clock())
+    with desk.engine.connect() as connection:
+        connection.execute(tables.trade_order.update().values(status="sent"))
+    find = desk.venue.find
+
+    def arrives_just_after(*place: str, since: datetime, exchange_order_id: str | None) -> None:
+        monkeypatch.undo()
+        assert find(*place, since=since, exchange_order_id=exchange_order_id) is None
+        desk.clock.forward(6)
+        desk.gateway("upkeep").follow_all()
+
+    monkeypatch.setattr(desk.venue, "find", arrives_just_after)
+    halted = KillSwitch(desk.engine, desk.trading, desk.market, clock=desk.clock).halt()
+    assert [order.status for order in halted.ended] == [OrderStatus.CANCELLED]
     assert [order.status for order in desk.venue.accepted()] == ["cancelled"]
 
 
