@@ -50,7 +50,10 @@ _FINAL = frozenset({OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.DENIE
 
 
 class Order(BaseModel):
-    """One row of `trade_order`. Amounts in base units (contracts for contract markets), fee in quote."""
+    """One row of `trade_order`. Amounts in base units (contracts for contract markets), fee in quote.
+
+    reduce_only: what was asked for, or a spot sell of no more than its chain of Missions held.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

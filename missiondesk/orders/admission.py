@@ -57,10 +57,13 @@ def halted(desk: DeskState | None, *, reduces: bool) -> str | None:
     return None
 
 
-def refusal(request: TradeRequest, standing: Standing) -> str | None:
-    """Why no new order may be sent for the request, for a person; None when one may."""
+def refusal(request: TradeRequest, standing: Standing, *, reduces: bool) -> str | None:
+    """Why no new order may be sent for the request, for a person; None when one may.
+
+    `reduces`: it only makes a holding smaller.
+    """
     account, desk, mission = standing.account, standing.desk, standing.mission
-    if (reason := halted(desk, reduces=request.reduce_only)) is not None:
+    if (reason := halted(desk, reduces=reduces)) is not None:
         return reason
     if request.mode == "live" and not account.armed:
         name = account.name

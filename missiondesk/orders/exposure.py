@@ -154,6 +154,13 @@ def reducible(
     return max(held - sum(closing, _ZERO), _ZERO)
 
 
+def unsold(orders: Sequence[Order], instrument: Instrument) -> Decimal:
+    """How much of the spot holding that `orders` left no resting sell is about to sell."""
+    held = holding_after(orders, instrument).amount
+    selling = (order.remaining for order in orders if order.side == "sell" and not order.status.is_final)
+    return max(held - sum(selling, _ZERO), _ZERO)
+
+
 def _on_side(amount: Decimal, side: Side) -> Decimal:
     """What an order on this side would close."""
     return max(amount if side == "sell" else -amount, _ZERO)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from missiondesk.exchanges.port import Trading
 from missiondesk.orders.admission import Standing, halted, refusal
-from missiondesk.orders.decision import Snapshot, decide
+from missiondesk.orders.decision import Decided, Snapshot, decide, may_reduce
 from missiondesk.orders.exposure import Book
 from missiondesk.orders.reconcile import Done, Send, after_report
 from missiondesk.orders.settlement import Settlement
@@ -61,7 +61,8 @@ class Sender:
         """
         instrument = self.settlement.instrument(request.exchange, request.symbol)
         standing = self._held(self.settlement.orders.standing(request, self.holder), request)
-        if (reason := refusal(request, standing)) is not None:
+        may = may_reduce(request, instrument)
+        if (reason := refusal(request, standing, reduces=may)) is not None:
             return self._intend(request, send, Denied(reason))
         with self.settlement.venues.turn(standing.account, request.mode) as trading:
             terms = self.quotes.terms(request, instrument, standing.account, trading)
@@ -75,7 +76,7 @@ class Sender:
             now = self.clock()
             standing = self._held(ledger.standing(request, self.holder), request)
             if isinstance(terms, Denied):
-                decision: Decimal | Denied | Done = terms
+                decision: Decided | Denied | Done = terms
             else:
                 decision = decide(request, send, terms, _snapshot(ledger, request, standing, terms, now))
             if isinstance(decision, Done):
@@ -132,7 +133,7 @@ class Sender:
         if written.exchange_order_id is not None:
             return written
         # Someone looked for it before it got there: another tick, or a halt that could not cancel it.
-        stopped = halted(orders.standing(request, self.holder).desk, reduces=request.reduce_only)
+        stopped = halted(orders.standing(request, self.holder).desk, reduces=sent.reduce_only)
         if report.status == "open" and (written.status.is_final or stopped is not None):
             log.error("order %s arrived after it was given up; it is cancelled", sent.client_order_id)
             report = trading.cancel(report)
@@ -147,7 +148,8 @@ class Sender:
         if _lease_lost(standing):
             self.settlement.discard(now, "not sent: its tick lost the lease")
             raise LeaseLost("another tick holds this Missionary now; the order was not sent")
-        return self.settlement.discard(now, f"not sent: {refusal(request, standing) or _TOO_LATE}")
+        reason = refusal(request, standing, reduces=intent.reduce_only)
+        return self.settlement.discard(now, f"not sent: {reason or _TOO_LATE}")
 
     def _became(self, order: Order, status: OrderStatus, reason: str) -> Order:
         after = order.model_copy(update={"status": status, "reason": reason})
@@ -167,18 +169,18 @@ def _lease_lost(standing: Standing) -> bool:
 def _snapshot(
     ledger: Ledger, request: TradeRequest, standing: Standing, terms: Terms, now: datetime
 ) -> Snapshot:
-    account, mode, reduces = request.account, request.mode, request.reduce_only
+    account, mode = request.account, request.mode
     limited = standing.account.max_orders_per_minute is not None
     return Snapshot(
         standing=standing,
         orders_last_minute=ledger.sent_since(account, mode, now - _MINUTE) if limited else 0,
-        chain=_chain(ledger, request) if reduces else (),
+        chain=_chain(ledger, request) if may_reduce(request, terms.instrument) else (),
         book=Book() if terms.midnight is None else ledger.book(account, mode, terms.midnight),
     )
 
 
 def _chain(ledger: Ledger, request: TradeRequest) -> list[Order]:
-    """What a reducing request may reduce: the orders of its chain of Missions, or of its strategy's run."""
+    """What a request may reduce: the orders of its chain of Missions, or of its strategy's run."""
     place, market = (request.account, request.mode), (request.exchange, request.symbol)
     if isinstance(request.key, StrategyKey):
         return ledger.run_book(*place, request.key.run_id, *market)
@@ -188,15 +190,15 @@ def _chain(ledger: Ledger, request: TradeRequest) -> list[Order]:
 def _row(
     request: TradeRequest,
     send: Send,
-    decision: Decimal | Denied,
+    decision: Decided | Denied,
     limit: Decimal | None,
     installation: UUID,
     now: datetime,
 ) -> Order:
     if isinstance(decision, Denied):
-        amount, status, reason = decision.amount, OrderStatus.DENIED, decision.reason
+        status, reason, reduces = OrderStatus.DENIED, decision.reason, request.reduce_only
     else:
-        amount, status, reason = decision, OrderStatus.INTENT, ""
+        status, reason, reduces = OrderStatus.INTENT, "", decision.reduces
     return Order(
         client_order_id=client_order_id(installation, request.key, send.attempt),
         mission_id=request.mission_id,
@@ -208,10 +210,10 @@ def _row(
         symbol=request.symbol,
         side=request.side,
         type="market" if request.price is None else "limit",
-        amount=amount,
+        amount=decision.amount,
         price=limit,
         mode=request.mode,
-        reduce_only=request.reduce_only,
+        reduce_only=reduces,
         status=status,
         reason=reason,
         created_at=now,

@@ -265,7 +265,7 @@ def test_limits_and_the_kill_switch_hold(
     desk.kill_switch.halt(reduce_only=True)
     assert spot.get_order(resting).status is OrderStatus.CANCELLED
     with pytest.raises(OrderDenied, match="halted but for orders that reduce"):
-        spot.trade("sell", SMALL)
+        spot.trade("sell", 2 * SMALL)
     assert spot.close_long().filled == bought.filled
     desk.kill_switch.resume()
     accounts.disarm("mine")

@@ -192,6 +192,19 @@ def test_reducing_orders_skip_all_limits_but_the_rate(desk: OrderDesk) -> None:
     assert tick(desk, selling).done
 
 
+def test_a_spot_sell_of_what_the_chain_holds_skips_them_too(desk: OrderDesk) -> None:
+    selling = replace(desk.open_missionary(), side="sell")
+    assert tick(desk, desk.open_missionary(next_mission_id=selling.mission_id)).done
+    assert tick(desk, desk.open_missionary()).done  # of another chain
+    desk.set_account(max_order_notional=Decimal(1), max_daily_loss=Decimal("0.01"))
+    too_much = replace(at_place(selling, 1), amount=Decimal("0.5001"))
+    assert_denied(desk, too_much, "max_order_notional")
+    resting = replace(at_place(selling, 2), amount=Decimal("0.3"), price=Decimal(30000))
+    assert tick(desk, resting).rule == "OPEN"
+    assert_denied(desk, at_place(selling, 3), "max_order_notional")
+    assert tick(desk, replace(at_place(selling, 4), amount=Decimal("0.2"))).done
+
+
 def test_limits_are_those_of_the_moment_of_the_intent(desk: OrderDesk) -> None:
     """Paper orders and denied ones count for nothing in a live account's limits."""
     request = replace(desk.open_missionary(), amount=Decimal("0.01"))
@@ -281,6 +294,22 @@ def test_a_reduce_only_halt_lets_reducing_orders_pass_and_rest(desk: OrderDesk, 
     stop = replace(at_place(request, 4), side="sell", reduce_only=True, unit="percent", amount=Decimal(100))
     progress = tick(desk, stop)
     assert (progress.done, progress.filled) == (True, Decimal("0.3"))
+
+
+def test_a_reduce_only_halt_lets_a_spot_sell_of_what_the_chain_holds_pass_and_rest(
+    desk: OrderDesk, switch: KillSwitch
+) -> None:
+    request = desk.open_missionary()
+    assert tick(desk, request).done
+    selling = replace(request, side="sell", amount=Decimal("0.2"))
+    resting = replace(at_place(selling, 1), price=Decimal(30000))
+    assert tick(desk, resting).rule == "OPEN"
+    assert switch.halt(reduce_only=True).ended == ()
+    assert_denied(desk, replace(at_place(selling, 2), amount=Decimal("0.31")), "reduce a position")
+    assert tick(desk, at_place(selling, 3)).done
+    assert tick(desk, resting).rule == "OPEN"
+    assert len(switch.halt().ended) == 1
+    assert_denied(desk, at_place(selling, 4), "the desk is halted")
 
 
 def test_halting_takes_back_intents(desk: OrderDesk, switch: KillSwitch) -> None:

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from missiondesk.orders.admission import DeskState, MissionState, Standing, refusal
-from missiondesk.orders.decision import Snapshot, decide
+from missiondesk.orders.decision import Decided, Snapshot, decide
 from missiondesk.orders.entry import holding_after
-from missiondesk.orders.exposure import Book, Carried, Draft, Mark, Market, activity, reducible
+from missiondesk.orders.exposure import Book, Carried, Draft, Mark, Market, activity, reducible, unsold
 from missiondesk.orders.limits import Activity, over_limit
 from missiondesk.orders.reconcile import Done, Send
 from missiondesk.orders.sizing import Denied, Means
@@ -94,13 +94,14 @@ def test_each_limit_names_itself(limits: dict[str, object], activity: Activity, 
     ],
 )
 def test_who_may_send_at_all(standing: Standing, reduces: bool, because: str | None) -> None:
-    said = refusal(replace(REQUEST, reduce_only=reduces), standing)
+    said = refusal(REQUEST, standing, reduces=reduces)
     assert (said is None) == (because is None)
     assert (because or "") in (said or "")
 
 
 def test_a_paper_order_needs_no_armed_account() -> None:
-    assert refusal(replace(REQUEST, mode="paper"), replace(STANDING, account=limited(armed=False))) is None
+    unarmed = replace(STANDING, account=limited(armed=False))
+    assert refusal(replace(REQUEST, mode="paper"), unarmed, reduces=False) is None
 
 
 def test_exposure_adds_all_markets_of_the_quote_currency() -> None:
@@ -163,6 +164,12 @@ def test_resting_reducing_orders_leave_less_to_reduce() -> None:
     ]
     assert reducible(book, BITCOIN, "sell") == Decimal(3)
     assert reducible(book, BITCOIN, "buy") == 0
+
+
+def test_what_rests_is_no_longer_there_to_sell() -> None:
+    book = [order(amount=5), order(amount=2, side="sell", status="open", filled="0.5")]
+    assert unsold(book, BITCOIN) == Decimal(3)
+    assert unsold([*book, order(amount=4, side="sell", status="unknown")], BITCOIN) == 0
 
 
 def test_what_was_not_priced_is_not_guessed() -> None:
@@ -235,13 +242,18 @@ def test_no_sequence_of_orders_passes_a_limit(sequence: list[Move], contracts: b
             bid=PRICE if move.side == "sell" else Decimal(0),
         )
         recent = sum(at > now - timedelta(minutes=1) for at in sent)
-        snapshot = Snapshot(replace(STANDING, account=account), recent, (), book_of(book))
-        amount = decide(request, Send(0), terms, snapshot)
-        if isinstance(amount, Denied):
+        snapshot = Snapshot(replace(STANDING, account=account), recent, book, book_of(book))
+        decided = decide(request, Send(0), terms, snapshot)
+        if isinstance(decided, Denied):
             continue
-        assert isinstance(amount, Decimal)
-        limit = move.limit or PRICE
-        assert amount * (limit if move.side == "buy" else max(limit, PRICE)) <= 2000
+        assert isinstance(decided, Decided)
+        amount, limit = decided.amount, move.limit or PRICE
+        if decided.reduces:
+            resting = sum(made.remaining for made in book if made.side == "sell")
+            assert not contracts and move.side == "sell"
+            assert amount + resting <= holding_after(book, instrument).amount
+        else:
+            assert amount * (limit if move.side == "buy" else max(limit, PRICE)) <= 2000
         status = "open" if move.rests else "filled"
         book.append(order(amount=amount, side=move.side, status=status, price=move.limit, average=PRICE))
         sent.append(now)
