@@ -53,7 +53,8 @@ def mission_table(lines: Sequence[MissionLine], now: datetime) -> Table:
     for line in lines:
         said = Text(line.said) if line.problem is None else Text(line.problem, "red")
         ticks = "off" if line.next_tick is None else _countdown(line.next_tick, now)
-        table.add_row(line.name, line.mode, line.step, said, ticks, style="" if line.enabled else "dim")
+        name, step = Text(line.name), Text(line.step)  # rich takes brackets in plain strings for markup
+        table.add_row(name, line.mode, step, said, ticks, style="" if line.enabled else "dim")
     return table
 
 

@@ -52,7 +52,7 @@ class _Prices:
         for name in _COLUMNS:
             wide.add_column(name, justify="left" if name == "market" else "right", no_wrap=True)
         for row in self.rows:
-            wide.add_row(*row)
+            wide.add_row(*map(Text, row))
         unbounded = options.update(max_width=10_000)
         if Measurement.get(console, unbounded, wide).maximum <= options.max_width:
             yield wide
