@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
 
 from console.desk import prefect_api
 from console.desk.desk import WORK_POOL
 from console.desk.exchange_choice import KRAKEN_CLOCK, answers
 from console.mission_lines import mission_lines
+from console.verbs.database import open_database
+from console.verbs.sync import refuse_without_prefect
 from missiondesk.desk_file import DeskFile, running_desk
 from missiondesk.settings import ExchangeChoice, Settings
 from missiondesk.store import migrate
 from missiondesk.store.administration import without_password
-from missiondesk.store.database import connect
 from models.errors import MissiondeskError
 
 _LEAST_FREE_BYTES = 1_000_000_000
@@ -44,13 +44,14 @@ class Wrong(Exception):
 
 
 def examine(settings: Settings) -> bool:
-    """Print one line a part; whether all is well."""
-    findings = list(_findings(settings))
-    for finding in findings:
+    """Print one line a part as it is looked at; whether all is well."""
+    well = True
+    for finding in _findings(settings):
         click.echo(f"{'ok ' if finding.remedy is None else '!! '} {finding.part:<12} {finding.seen}")
         if finding.remedy is not None:
             click.echo(f"{'':<16} → {finding.remedy}")
-    return all(finding.remedy is None for finding in findings)
+            well = False
+    return well
 
 
 def _findings(settings: Settings) -> Iterator[Finding]:
@@ -72,10 +73,9 @@ def _look(part: str, at: Callable[[], str]) -> Finding:
         return Finding(part, at())
     except Wrong as wrong:
         return Finding(part, wrong.seen, wrong.remedy)
-    except (MissiondeskError, SQLAlchemyError, OSError, ValueError) as error:
-        return Finding(
-            part, str(error), "see the logs in the desk's home; `missiondesk up` starts what is missing"
-        )
+    except Exception as error:  # whatever is wrong with one part, the others are looked at too
+        seen = str(error) if isinstance(error, MissiondeskError) else f"{type(error).__name__}: {error}"
+        return Finding(part, seen, "see the logs in the desk's home; `missiondesk up` starts what is missing")
 
 
 def _libraries() -> str:
@@ -120,7 +120,7 @@ def _database(settings: Settings) -> str:
 
 
 def _missions(settings: Settings) -> str:
-    lines = mission_lines(connect(settings.database_url.get_secret_value()), datetime.now(UTC))
+    lines = mission_lines(open_database(settings), datetime.now(UTC))
     problems = [line.problem for line in lines if line.problem is not None]
     if problems:
         raise Wrong("\n".join(problems), "correct these rows; the other Missions go on")
@@ -162,9 +162,10 @@ def _worker(desk: DeskFile) -> str:
 
 
 def _schedules(settings: Settings) -> str:
+    refuse_without_prefect(settings)
     from deployments.sync import sync
 
-    synced = sync(connect(settings.database_url.get_secret_value()), plan_only=True)
+    synced = sync(open_database(settings), plan_only=True)
     if synced.changes:
         raise Wrong(f"Prefect is not in line with the tables:\n{synced}", "`missiondesk sync`")
     return "as the tables have them"

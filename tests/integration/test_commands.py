@@ -6,10 +6,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import pytest
+from pydantic import SecretStr
 
+from console.verbs import doctor
+from missiondesk.desk_file import DeskFile, ProcessIdentity
+from missiondesk.settings import Settings
 from missiondesk.store.administration import session
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -158,6 +164,48 @@ def test_a_prefect_that_does_not_answer_is_named(missiondesk: Command, free_port
     url = f"http://127.0.0.1:{free_port}/api"
     refused = missiondesk("sync", PREFECT_API_URL=url)
     assert f"Prefect's server at {url} does not answer" in refused.stderr
+
+
+def test_doctor_looks_at_every_part_though_prefect_is_down(
+    missiondesk: Command, short_home: Path, free_port: int, database_url: str
+) -> None:
+    DeskFile(
+        desk=ProcessIdentity.of(psutil.Process()),
+        started_at=datetime.now(UTC),
+        database_url=SecretStr(database_url),
+        prefect_api_url=f"http://127.0.0.1:{free_port}/api",
+    ).write(short_home)
+    examined = missiondesk("doctor")
+    assert examined.returncode == 1
+    parts = [line[4:16].strip() for line in examined.stdout.splitlines() if line[:3] in ("ok ", "!! ")]
+    assert parts == [
+        "libraries",
+        "home",
+        "desk",
+        "database",
+        "Missions",
+        "exchange",
+        "Prefect",
+        "worker",
+        "schedules",
+    ]
+    assert examined.stdout.count("does not answer") == 2
+    assert examined.stderr == ""
+
+
+def test_doctor_says_what_an_unexpected_error_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> str:
+        raise KeyError("prefect")
+
+    monkeypatch.setattr(doctor, "_libraries", broken)
+    url = "postgresql://nobody@127.0.0.1:1/none"
+    settings = Settings.load({"MISSIONDESK_HOME": str(tmp_path), "MISSIONDESK_DATABASE_URL": url})
+    assert not doctor.examine(settings)
+    shown = capsys.readouterr().out
+    assert "!!  libraries    KeyError: 'prefect'\n" in shown
+    assert "!!  Missions     " in shown
 
 
 def test_help_comes_at_once(missiondesk: Command) -> None:
