@@ -13,12 +13,11 @@ from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 
 from flows.desk import desk_api, desk_of_this_process
-from missiondesk.store.beginning import TickStart
 from missiondesk.ticks.outcome import TickOutcome
 from missiondesk.ticks.tick import Run, run_tick
 from models.errors import MissiondeskError
 from tasks.attempt import attempt_as_task_run
-from tasks.mirror import label_run, name_run, show_walk
+from tasks.mirror import RunMirror
 from tasks.results import data_of
 
 # The server gives runs of a schedule such keys, whether its own loop or a schedule change made them.
@@ -35,23 +34,17 @@ def mission_flow(mission: str) -> State[TickOutcome]:
     """One tick of the Mission of this name. Not-now answers end Completed under a telling name."""
     flow_run = _this_flow_run()
     run = _run_of(flow_run)
-    walked: list[TickStart] = []
     with get_client(sync_client=True) as client:
-
-        def started(start: TickStart) -> None:
-            walked.append(start)
-            name_run(client, flow_run, run, start)
-
+        mirror = RunMirror(client, flow_run, run)
         try:
-            outcome = run_tick(desk_of_this_process(), mission, run, attempt_as_task_run, started=started)
+            outcome = run_tick(
+                desk_of_this_process(), mission, run, attempt_as_task_run, started=mirror.started
+            )
         except MissiondeskError as error:
             outcome = TickOutcome("Failed", f"{type(error).__name__}: {error}", mission)
             with suppress(MissiondeskError):
                 desk_of_this_process().notifications.tick_failed(mission, str(error))
-        if walked:
-            label_run(client, flow_run, outcome)
-            if outcome.changed:
-                show_walk(outcome, walked[0])
+        mirror.ended(outcome)
     if outcome.ending == "Failed":
         return Failed(message=outcome.message, data=outcome)
     return Completed(name=outcome.ending, message=outcome.message, data=outcome)

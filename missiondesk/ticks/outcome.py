@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
+
+from models.result import Result
 
 Ending = Literal["Waiting", "Finished", "Skipped", "Disabled", "Expired", "Failed"]
 
@@ -14,7 +16,7 @@ class TickOutcome:
 
     Waiting: a "no" ended the tick, the Missionary goes on. Finished: the Missionary ended. Skipped: another
     tick holds the Missionary, or this one came too late. Failed alone is red: something is broken.
-    `results` are this tick's ResultLog rows as text; `changed` says whether index, reason or outcome differ
+    `results` are this tick's ResultLog rows; `changed` says whether index, reason or outcome differ
     from what the tick before left.
     """
 
@@ -28,19 +30,12 @@ class TickOutcome:
     period: str | None = None
     mode: str = "paper"
     rule: str = ""
-    results: tuple[str, ...] = ()
+    results: tuple[Result, ...] = ()
     changed: bool = True
 
     @property
     def progress(self) -> str:
         return f"{self.next_index}/{self.steps}"
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> TickOutcome:
-        return cls(**{**data, "results": tuple(data["results"])})
 
     def __repr__(self) -> str:
         lines = [f"{self.mission}: {self.ending}: {self.message} (step {self.progress}, {self.mode})"]

@@ -244,6 +244,6 @@ def _outcome(
         period=str(walked.period if walked else missionary.period) if missionary else None,
         mode=missionary.mode if missionary else start.mission.mode,
         rule=rule,
-        results=tuple(str(result) for result in ground.results) if ground else (),
+        results=tuple(ground.results) if ground else (),
         changed=moved or ending != "Waiting" or missionary is None or rule != missionary.hold_rule,
     )

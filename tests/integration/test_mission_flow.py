@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
+    ArtifactFilterType,
     FlowFilter,
     FlowFilterName,
     FlowRunFilter,
@@ -149,9 +151,13 @@ def test_a_tick_shows_under_the_missions_own_flow(
     assert name in run.name
     assert f"· {outcome.missionary_id} ·" in run.name
     assert f"{datetime.now(UTC):%Y-%m-%d}" in run.name
-    assert {f"mission:{name}", "mode:paper", "index:0", f"missionary:{outcome.missionary_id}"} <= set(
-        run.tags
-    )
+    assert set(run.tags) == {
+        f"mission:{name}",
+        f"missionary:{outcome.missionary_id}",
+        "mode:paper",
+        "index:1",
+        "period:1min",
+    }
     assert run.labels["missiondesk.index"] == 1
     assert run.labels["missiondesk.outcome"] == "Waiting"
     tasks = tasks_of(client, run.id, 2)
@@ -191,6 +197,45 @@ def test_artifacts_are_written_when_something_changed(
     assert {each.key for each in found} == {
         f"mission-{desk.missions.get(name).id}-{kind}" for kind in ("progress", "walk")
     }
+
+
+def test_runs_that_walk_nothing_are_named_and_tagged_too(
+    desk: Desk, mission: Callable[..., None], client: SyncPrefectClient, name: str
+) -> None:
+    mission(ALWAYS)
+    held = desk.walks.begin(name, "another tick", 600).missionary
+    assert held is not None
+    assert run_mission(name).ending == "Skipped"
+    desk.missions.disable(name)
+    assert run_mission(name).ending == "Disabled"
+    runs = runs_of(client, name)
+    assert len(runs) == 2
+    for run in runs:
+        assert run.name.startswith(f"{name} · {held.id} · ")
+        assert {f"mission:{name}", f"missionary:{held.id}", "index:0", "mode:paper"} <= set(run.tags)
+        assert run.labels["missiondesk.outcome"] == run.state_name
+
+
+def test_each_row_of_a_whole_walk_shows_its_own_answer(
+    desk: Desk, mission: Callable[..., None], client: SyncPrefectClient, name: str
+) -> None:
+    flaky = {"template": "flaky for tests", "params": {"broken_tries": 9}}
+    mission(ALWAYS, NEVER, flaky, {**ALWAYS, "can_run": "always_false"}, walk="whole")
+    outcome = run_mission(name)
+    assert outcome.message.startswith("1 of 4 passed")
+    [run] = runs_of(client, name)
+    found = client.read_artifacts(
+        artifact_filter=ArtifactFilter(
+            flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]), type=ArtifactFilterType(any_=["table"])
+        )
+    )
+    states = [row["state"] for row in json.loads(found[0].data)]
+    passed, refused, broken, kept = states
+    assert passed == "passed"
+    assert refused.startswith("not passed: CONDITION_IS ")
+    assert broken == "not passed: ERROR the wire is cut"
+    assert kept.startswith("not passed: ")
+    assert "always_false" in kept
 
 
 def test_exceptions_are_retried_and_one_row_is_written(
