@@ -5,14 +5,16 @@ from __future__ import annotations
 import click
 
 from blocks.exchange_account import credentials_of
+from console.verbs.database import open_database
 from missiondesk.desk import Desk
+from missiondesk.orders.killswitch import KillSwitch
 from missiondesk.orders.progress import describe
 from missiondesk.settings import Settings
 
 
 def halt_desk(settings: Settings, *, reduce_only: bool, keep_open: bool) -> bool:
     """Whether every order that had to go is gone."""
-    halted = Desk(settings, credentials_of).kill_switch.halt(reduce_only=reduce_only, keep_open=keep_open)
+    halted = _kill_switch(settings).halt(reduce_only=reduce_only, keep_open=keep_open)
     click.echo("halted: no new order is sent" + (" but those that reduce a position" if reduce_only else ""))
     for order in halted.ended:
         click.echo(f"  ended: {describe(order)} ({order.account}, {order.status})")
@@ -24,5 +26,10 @@ def halt_desk(settings: Settings, *, reduce_only: bool, keep_open: bool) -> bool
 
 
 def resume_desk(settings: Settings) -> None:
-    Desk(settings, credentials_of).kill_switch.resume()
+    _kill_switch(settings).resume()
     click.echo("resumed: Missions may send orders again")
+
+
+def _kill_switch(settings: Settings) -> KillSwitch:
+    open_database(settings)
+    return Desk(settings, credentials_of).kill_switch

@@ -17,6 +17,7 @@ from console.verbs import doctor
 from missiondesk.desk_file import DeskFile, ProcessIdentity
 from missiondesk.settings import Settings
 from missiondesk.store.administration import session
+from missiondesk.store.embedded import EmbeddedPostgres
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -151,6 +152,15 @@ def test_an_unknown_account_names_those_that_exist(missiondesk: Command) -> None
     refused = missiondesk("arm", "--yes", "mine")
     assert refused.returncode == 1
     assert "unknown account 'mine'; existing: paper" in refused.stderr
+
+
+@pytest.mark.parametrize("command", ["halt", "resume"])
+def test_a_database_that_no_desk_has_used_says_so(
+    missiondesk: Command, postgres: EmbeddedPostgres, command: str
+) -> None:
+    refused = missiondesk(command, MISSIONDESK_DATABASE_URL=postgres.url("postgres"))
+    assert refused.returncode == 1
+    assert refused.stderr.endswith("holds no Mission table yet: `missiondesk up` makes it\n")
 
 
 @pytest.mark.parametrize("arguments", [["sync"], ["sync", "--plan"], ["run", "dip"]])
