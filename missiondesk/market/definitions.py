@@ -23,8 +23,9 @@ parameters and defaults, `timeperiod` being called `length`. Those that add up f
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
@@ -49,7 +50,7 @@ class UnknownIndicator(InputRefused):
 class Bound:
     """A computation with its parameters filled in.
 
-    lookback: candles before TA-Lib's first value, −1 if it does not take these parameters.
+    lookback: candles before TA-Lib's first value.
     recursive: whether a value depends on candles older than that.
     """
 
@@ -60,7 +61,10 @@ class Bound:
 
 @dataclass(frozen=True)
 class Definition:
-    """title: for labels; defaults: every parameter, whole numbers as int; bind: parameters → computation."""
+    """title: for labels; defaults: every parameter, whole numbers as int; bind: parameters → computation.
+
+    `bind` raises InputRefused for the parameter that is not taken: "length: expected …, got …".
+    """
 
     title: str
     defaults: Parameters
@@ -77,8 +81,10 @@ def definition(name: str) -> Definition:
         several = len(function.outputs) > 1
         title = f"{function.name} {function.outputs[output]}" if several else function.name
         return _talib(title, function, output, words)
+    if name.lower() in names():
+        raise UnknownIndicator(f"unknown indicator {name!r}; expected it in lower case: {name.lower()}")
     if name.upper() in talib_functions():
-        choices = ", ".join(f"{name}_{output}" for output in talib_functions()[name.upper()].outputs)
+        choices = ", ".join(f"{name}_{output}".lower() for output in talib_functions()[name.upper()].outputs)
         raise UnknownIndicator(f"{name} has several outputs; expected one of {choices}")
     near = get_close_matches(name.lower(), names(), n=5) or sorted(_NAMED)
     raise UnknownIndicator(
@@ -109,7 +115,7 @@ def _windowed(
     def bind(parameters: Parameters) -> Bound:
         length = int(parameters["length"])
         if not 1 <= length <= _LONGEST:
-            return Bound(lambda candles: candles.close, -1, recursive=False)
+            raise InputRefused(f"length: expected a whole number from 1 to {_LONGEST}, got {length}")
         before = np.full(length - 1, np.nan)
 
         def compute(candles: Candles) -> FloatArray:
@@ -141,15 +147,37 @@ def _talib(
     def bind(parameters: Parameters) -> Bound:
         own = {words[word]: value for word, value in parameters.items()}
         lookback = function.lookback(own)
+        if lookback < 0:
+            raise InputRefused(_outside(function, words, parameters))
 
         def compute(candles: Candles) -> FloatArray:
             values = function.compute(candles, own, output)
             return values if correct is None else correct(candles, values)
 
-        return Bound(compute, lookback, lookback >= 0 and _remembers(compute, lookback))
+        return Bound(compute, lookback, _remembers(compute, lookback))
 
     usual = {word: function.defaults[own] for word, own in words.items()}
     return Definition(title, {**usual, **(defaults or {})}, bind)
+
+
+def _outside(function: TalibFunction, words: Mapping[str, str], parameters: Parameters) -> str:
+    """Which parameter TA-Lib does not take, and what it takes instead."""
+    for word, value in parameters.items():
+        if not function.takes(words[word], value):
+            return f"{word}: expected {_range(function, words[word])}, got {value}"
+    together = ", ".join(parameters)
+    return f"{together}: expected numbers that TA-Lib's {function.name} takes together"
+
+
+def _range(function: TalibFunction, parameter: str) -> str:
+    """Found by trying, for TA-Lib does not tell."""
+    usual = function.defaults[parameter]
+    if not isinstance(usual, int):
+        return f"a number within the range of TA-Lib's {function.name}"
+    least = next(number for number in range(usual + 1) if function.takes(parameter, number))
+    above = range(usual, _LONGEST + 1)
+    most = usual - 1 + bisect(above, False, key=lambda number: not function.takes(parameter, number))
+    return f"a whole number from {least} to {most}"
 
 
 def _remembers(compute: Compute, lookback: int) -> bool:
@@ -198,7 +226,11 @@ def _macd(title: str, output: int) -> Definition:
     def bind(parameters: Parameters) -> Bound:
         bound = macd.bind(parameters)
         # TA-Lib silently swaps the two; the label would then tell another MACD than is computed.
-        return bound if parameters["fast"] < parameters["slow"] else replace(bound, lookback=-1)
+        if parameters["fast"] >= parameters["slow"]:
+            raise InputRefused(
+                f"fast: expected less than slow, which is {parameters['slow']}, got {parameters['fast']}"
+            )
+        return bound
 
     return Definition(title, macd.defaults, bind)
 

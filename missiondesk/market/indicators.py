@@ -118,9 +118,10 @@ def _build(name: str, parameters: tuple[tuple[str, float], ...]) -> Indicator:
     found = definition(name)
     values = ",".join(f"{value:g}" for _, value in parameters)
     label = f"{found.title}({values})" if parameters else found.title
-    bound = found.bind(dict(parameters))
-    if bound.lookback < 0:
-        raise InputRefused(f"{label}: a parameter is outside of what {name} takes")
+    try:
+        bound = found.bind(dict(parameters))
+    except InputRefused as error:
+        raise InputRefused(f"{name}.{error}") from None
     needed, wanted = bound.lookback + 1, bound.lookback + 1
     if bound.recursive:
         needed, wanted = 2 * bound.lookback + 1, _SETTLING * bound.lookback + 1

@@ -32,6 +32,10 @@ class TalibFunction:
         """Candles before the first value; −1 when TA-Lib does not accept the parameters."""
         return int(_ABSTRACT.Function(self.name, **parameters).lookback)
 
+    def takes(self, parameter: str, value: float) -> bool:
+        """Whether TA-Lib accepts it, beside its own defaults of the others."""
+        return self.lookback({parameter: value}) >= 0
+
     def compute(self, candles: Candles, parameters: Mapping[str, float], output: int) -> FloatArray:
         """One output over all candles, float64; what stands before the lookback is not a value."""
         columns = (getattr(candles, column) for column in self.inputs)

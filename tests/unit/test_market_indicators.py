@@ -132,9 +132,21 @@ def test_offset_counts_candles_back() -> None:
         ("rsi", {"length": 14.5}, "rsi.length: expected a whole number, got 14.5"),
         ("rsi", {"length": True}, "rsi.length: expected a whole number, got True"),
         ("bollinger_upper", {"deviations": None}, "bollinger_upper.deviations: expected a number, got None"),
-        ("rsi", {"length": 1}, "RSI(1): a parameter is outside of what rsi takes"),
-        ("sma", {"length": 0}, "SMA(0): a parameter is outside of what sma takes"),
-        ("macd", {"fast": 26, "slow": 12}, "MACD(26,12,9): a parameter is outside of what macd takes"),
+        ("rsi", {"length": -1}, "rsi.length: expected a whole number from 2 to 100000, got -1"),
+        ("rsi", {"length": 100_001}, "rsi.length: expected a whole number from 2 to 100000, got 100001"),
+        ("sma", {"length": 0}, "sma.length: expected a whole number from 1 to 100000, got 0"),
+        ("macd", {"signal": 0}, "macd.signal: expected a whole number from 1 to 100000, got 0"),
+        ("macd", {"fast": 26, "slow": 12}, "macd.fast: expected less than slow, which is 12, got 26"),
+        (
+            "stoch_slowk",
+            {"slowk_period": 0},
+            "stoch_slowk.slowk_period: expected a whole number from 1 to 100000, got 0",
+        ),
+        (
+            "sar",
+            {"acceleration": -1.0},
+            "sar.acceleration: expected a number within the range of TA-Lib's SAR, got -1.0",
+        ),
     ],
 )
 def test_wrong_parameters_are_refused(name: str, parameters: dict[str, object], message: str) -> None:
@@ -148,6 +160,10 @@ def test_unknown_names_come_with_the_nearest_ones() -> None:
         indicator("rsj")
     with pytest.raises(UnknownIndicator, match="stoch_slowk, stoch_slowd"):
         indicator("stoch")
+    with pytest.raises(UnknownIndicator, match="'RSI'; expected it in lower case: rsi"):
+        indicator("RSI")
+    with pytest.raises(UnknownIndicator, match="stoch_slowk, stoch_slowd"):
+        indicator("STOCH")
     with pytest.raises(UnknownIndicator, match="bollinger_upper"):
         indicator("bolinger_uper")
 

@@ -188,7 +188,11 @@ VALID = {"symbol": "BTC/USD", "timeframe": "1h", "left": {"indicator": "rsi"}, "
             "left",
             "rsi has no parameter 'lenght'; it takes: length",
         ),
-        ({"left": {"indicator": "rsi", "length": 1}}, "left", "outside of what rsi takes"),
+        (
+            {"left": {"indicator": "rsi", "length": 1}},
+            "left",
+            "rsi.length: expected a whole number from 2 to 100000, got 1",
+        ),
         ({"left": {"indicator": "rsi", "offset": -1}}, "left.offset", "expected greater than or equal to 0"),
         (
             {"left": {"indicator": "ema", "length": 900}},
