@@ -194,12 +194,14 @@ def restart(name: str | None, seconds: float) -> None:
     """Restart the desk; with NAME only that Mission's walk.
 
     Without NAME the desk is stopped and started in the background, with the options and the environment
-    it had. With NAME the desk goes on: that Mission's present walk ends, and a fresh one begins.
+    it had. With NAME the desk goes on: that Mission's present walk ends, what it has resting is
+    cancelled, and a fresh walk begins.
     """
     if name is not None:
         from console.verbs.missions import restart_mission
 
-        restart_mission(_join_desk(), name)
+        if not restart_mission(_join_desk(), name):
+            sys.exit(1)
     else:
         from console.verbs.background import restart_desk
 

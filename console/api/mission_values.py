@@ -149,6 +149,15 @@ class MissionAnswer(BaseModel):
     progress: Progress | None
 
 
+class RestartedMission(MissionAnswer):
+    """The Mission with its fresh walk."""
+
+    orders_left: Annotated[
+        list[str],
+        Field(description="Orders of the ended walk that may still rest, each with the reason"),
+    ]
+
+
 class TaskAnswer(BaseModel):
     """The row as it stands; `problems` says what is wrong with one that is not valid."""
 

@@ -18,11 +18,13 @@ from console.api.mission_values import (
     MissionName,
     NewMission,
     Progress,
+    RestartedMission,
     StartedRun,
 )
 from console.api.refusals import documented, problems_of_row
 from console.api.runs import start_tick
 from console.api.stores import DeskStores, Stores
+from console.restarting import restart
 from missiondesk.store.missions import find_mission_row
 from missiondesk.store.overview import mission_overview
 from models.errors import InputRefused, InvalidRow
@@ -81,10 +83,12 @@ def disable_mission(mission: MissionKey, stores: DeskStores) -> MissionAnswer:
 
 
 @router.post("/missions/{mission}/restart", responses=_REFUSED)
-def restart_mission(mission: MissionKey, stores: DeskStores) -> MissionAnswer:
-    """Its Missionary ends as `restarted`; a fresh one walks the present list."""
-    stores.walks.restart(row_key(mission))
-    return _read(stores, row_key(mission))
+def restart_mission(mission: MissionKey, stores: DeskStores) -> RestartedMission:
+    """Its Missionary ends as `restarted`, its resting orders are cancelled; a fresh one walks the present
+    list.
+    """
+    left = restart(stores.settings, row_key(mission)).left
+    return RestartedMission(**dict(_read(stores, row_key(mission))), orders_left=list(left))
 
 
 @router.post(

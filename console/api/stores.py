@@ -9,11 +9,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
+from missiondesk.settings import Settings
 from missiondesk.store.conditions import Conditions
 from missiondesk.store.missions import Missions
 from missiondesk.store.results import Results
 from missiondesk.store.tasks import Tasks
-from missiondesk.store.walks import Walks
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Stores:
     """`actor` is whom the audit names for what is written."""
 
     engine: Engine
+    settings: Settings
     actor: str
 
     @cached_property
@@ -39,14 +40,11 @@ class Stores:
     def results(self) -> Results:
         return Results(self.engine)
 
-    @cached_property
-    def walks(self) -> Walks:
-        return Walks(self.engine)
-
 
 async def _stores(request: Request) -> Stores:
     client = request.client.host if request.client is not None else "an unknown address"
-    return Stores(request.app.state.engine, f"HTTP API from {client}")
+    state = request.app.state
+    return Stores(state.engine, state.settings, f"HTTP API from {client}")
 
 
 DeskStores = Annotated[Stores, Depends(_stores)]

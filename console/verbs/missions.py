@@ -8,11 +8,11 @@ import click
 from rich.console import Console
 
 from console.mission_lines import mission_lines, mission_table
+from console.restarting import restart
 from console.verbs.database import open_database
 from console.verbs.sync import refuse_without_prefect
 from missiondesk.settings import Settings
 from missiondesk.store.results import Results
-from missiondesk.store.walks import Walks
 
 
 def list_missions(settings: Settings) -> None:
@@ -35,13 +35,21 @@ def run_one_tick(settings: Settings, name: str) -> bool:
     return outcome.ending != "Failed"
 
 
-def restart_mission(settings: Settings, name: str) -> None:
-    engine = open_database(settings)
-    opened = Walks(engine).restart(name)
-    if opened is not None:
+def restart_mission(settings: Settings, name: str) -> bool:
+    """Whether nothing of the ended walk rests any more."""
+    open_database(settings)
+    restarted = restart(settings, name)
+    if restarted.opened is not None:
         click.echo(f"{name} begins a fresh walk")
     else:
         click.echo(f"the present walk of {name} is ended; its next tick begins a fresh one, if it is enabled")
+    for order in restarted.left:
+        click.echo(f"  may still rest: {order}", err=True)
+    if restarted.left:
+        click.echo(
+            "cancel these at the exchange, or try `missiondesk halt`, which stops all trading", err=True
+        )
+    return not restarted.left
 
 
 def show_log(settings: Settings, name: str, lines: int) -> None:

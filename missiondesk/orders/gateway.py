@@ -138,10 +138,10 @@ class OrderGateway:
         with self._settlement.venues.turn(self._orders.account(account), mode) as trading:
             return next((each for each in trading.positions() if each.symbol == symbol), None)
 
-    def cancel_missionary(self, missionary_id: int) -> int:
+    def cancel_missionary(self, missionary_id: int, reason: str = "its missionary expired") -> int:
         """Cancel what a Missionary has resting; how many of its orders have not settled yet."""
         ended = [
-            self._settlement.end(order, "its missionary expired")
+            self._settlement.end(order, reason)
             for order in self._orders.unsettled(missionary_id=missionary_id)
         ]
         return sum(not order.status.is_final for order in ended)

@@ -34,6 +34,16 @@ class FreedLease:
     holder: str
 
 
+@dataclass(frozen=True)
+class Restarted:
+    """`opened` is None when the fresh one is left to the next tick: the Mission is disabled, walks whole, or
+    has a row that is not valid.
+    """
+
+    ended: MissionaryId | None
+    opened: Missionary | None
+
+
 class Walks:
     """Every method is one statement; opening takes one more, `finish` and `restart` are one transaction each.
 
@@ -162,17 +172,17 @@ class Walks:
                 connection.execute(update(missionary).where(still_open).values(ended(result))).rowcount
             )
 
-    def restart(self, mission: str | int) -> Missionary | None:
+    def restart(self, mission: str | int) -> Restarted:
         """End the open Missionary as `restarted` and open a fresh one, with the rows as they are now.
 
-        A tick that walks it finds out at its next write. None when the fresh one is left to the next tick:
-        the Mission is disabled, walks whole, or has a row that is not valid. Raises UnknownName.
+        A tick that walks it finds out at its next write. Raises UnknownName.
         """
         with transaction(self._engine) as connection:
             row = find_mission_row(connection, mission, lock=True)
             open_one = (missionary.c.mission_id == row["id"]) & missionary.c.ended_at.is_(None)
-            connection.execute(update(missionary).where(open_one).values(ended("restarted")))
-            return open_ahead_of_tick(connection, row)
+            over = update(missionary).where(open_one).values(ended("restarted")).returning(missionary.c.id)
+            ended_one = connection.execute(over).scalar_one_or_none()
+            return Restarted(ended_one, open_ahead_of_tick(connection, row))
 
     def reap(self) -> Sequence[FreedLease]:
         """Clear the leases that ran out, which their ticks would have renewed had they lived."""

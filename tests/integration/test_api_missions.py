@@ -141,8 +141,32 @@ def test_restart_begins_a_fresh_walk_of_the_present_list(api: httpx.Client) -> N
     first = api.post("/api/missions/dip/enable").json()["progress"]["missionary_id"]
     api.patch("/api/missions/dip", json={"task_ids": made["task_ids"] * 2})
     assert api.get("/api/missions/dip").json()["progress"]["steps"] == 1
-    fresh = api.post("/api/missions/dip/restart").json()["progress"]
+    answer = api.post("/api/missions/dip/restart").json()
+    fresh = answer["progress"]
     assert fresh["missionary_id"] > first and fresh["steps"] == 2
+    assert answer["orders_left"] == []
+
+
+def test_a_restart_cancels_the_orders_of_the_ended_walk_or_tells_of_them(
+    api: httpx.Client, engine: Engine
+) -> None:
+    made = add_mission(api, "dip", enabled=False)
+    opened = api.post("/api/missions/dip/enable").json()["progress"]["missionary_id"]
+    for number, status in ((1, "intent"), (2, "open")):
+        run(
+            engine,
+            "INSERT INTO trade_order (client_order_id, mission_id, missionary_id, role, task_index, attempt,"
+            " account, exchange, symbol, side, type, amount, price, mode, status)"
+            " VALUES (:id, :mission, :missionary, 'task', :number, 1,"
+            " 'paper', 'nowhere', 'BTC/USD', 'buy', 'limit', 1, 5, 'paper', :status)",
+            id=f"order-{number}",
+            mission=made["id"],
+            missionary=opened,
+            number=number,
+            status=status,
+        )
+    [left] = api.post("/api/missions/dip/restart").json()["orders_left"]
+    assert left.startswith("buy 1 BTC/USD at 5 (paper, nowhere): ")
 
 
 def test_a_disabled_mission_is_not_run_and_nothing_changes(api: httpx.Client) -> None:

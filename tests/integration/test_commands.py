@@ -119,6 +119,24 @@ def test_restart_ends_the_walk_and_begins_a_fresh_one(
 
 
 @pytest.mark.usefixtures("dip")
+def test_restart_tells_of_orders_that_may_still_rest(
+    missiondesk: Command, rows: Callable[[str], list[tuple[object, ...]]]
+) -> None:
+    missiondesk("restart", "dip")
+    rows(
+        "INSERT INTO trade_order (client_order_id, mission_id, missionary_id, role, task_index, attempt,"
+        " account, exchange, symbol, side, type, amount, price, mode, status)"
+        " SELECT 'order-1', mission_id, id, 'task', 1, 1,"
+        " 'paper', 'nowhere', 'BTC/USD', 'buy', 'limit', 1, 5, 'paper', 'open' FROM missionary"
+    )
+    restarted = missiondesk("restart", "dip")
+    assert restarted.returncode == 1
+    assert restarted.stdout == "dip begins a fresh walk\n"
+    assert "may still rest: buy 1 BTC/USD at 5 (paper, nowhere): " in restarted.stderr
+    assert "cancel these at the exchange" in restarted.stderr
+
+
+@pytest.mark.usefixtures("dip")
 @pytest.mark.parametrize("command", ["log", "restart"])
 def test_an_unknown_mission_names_those_that_exist(missiondesk: Command, command: str) -> None:
     refused = missiondesk(command, "deep")

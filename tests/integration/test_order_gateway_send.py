@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from missiondesk.orders.restart import restart_walk
 from models import tables
 from models.errors import (
     CredentialsRefused,
@@ -286,6 +287,26 @@ def test_orders_of_an_expired_missionary_are_cancelled(desk: OrderDesk) -> None:
     assert desk.gateway().cancel_missionary(request.key.missionary_id) == 1
     assert desk.gateway().cancel_missionary(request.key.missionary_id) == 0
     assert [order.status for order in desk.venue.accepted()] == ["cancelled", "open"]
+
+
+def test_a_restart_cancels_what_the_ended_walk_has_resting(desk: OrderDesk) -> None:
+    request = replace(desk.open_missionary(), price=Decimal(15000))
+    tick(desk, request)
+    restart = restart_walk(desk.engine, desk.gateway("restart"), request.mission_id)
+    assert restart.left == ()
+    assert [order.status for order in desk.venue.accepted()] == ["cancelled"]
+    assert [row.reason for row in desk.rows()] == ["its walk was restarted"]
+    assert tick(desk, at_place(request, 1)).message == "missionary 1 has ended: no new orders"
+
+
+def test_a_restart_tells_of_orders_that_it_could_not_cancel(desk: OrderDesk) -> None:
+    request = replace(desk.open_missionary(), price=Decimal(15000))
+    tick(desk, request)
+    desk.venue.fault = lambda made: "unreachable" if made == "cancel" else None
+    restart = restart_walk(desk.engine, desk.gateway("restart"), request.mission_id)
+    [left] = restart.left
+    assert left == f"buy 0.5 {request.symbol} at 15000 ({ACCOUNT}, little): little does not answer"
+    assert statuses(desk) == ["open"]
 
 
 def test_orders_are_followed_without_their_mission(desk: OrderDesk) -> None:

@@ -96,13 +96,13 @@ class TestTicksThatMeet:
             start = walks.begin("dip", "run-1", LEASE)
             task = start.tasks[start.missionary.task_ids[0]]
             passed = Result(True, "R", "", task.id, task.name, "task", 0, datetime.now(UTC))
-            fresh, recorded = at_once(
+            restarted, recorded = at_once(
                 lambda: walks.restart("dip"),
                 lambda start=start, passed=passed: walks.record(
                     start.missionary.id, "run-1", passed, expected_index=0, advance=True
                 ),
             )
-            assert fresh.next_index == 0
+            assert restarted.opened.next_index == 0
             assert recorded is None or isinstance(recorded, LeaseLost)
             logged = len(rows.logged(start.missionary.id))
             assert logged == (recorded is None)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import Engine, event
 
-from missiondesk.store.walks import Walks
+from missiondesk.store.walks import Restarted, Walks
 from models.errors import InvalidRow, LeaseLost, UnknownName
 from models.result import Result, ResultType
 from models.timer import Period
@@ -347,8 +347,9 @@ class TestEnd:
         mission_id = rows.mission("dip", 2)
         start = walks.begin("dip", "run-1", LEASE)
         rows.sql("UPDATE mission SET task_ids = task_ids[1:1]")
-        fresh = walks.restart("dip")
-        assert len(fresh.task_ids) == 1
+        restarted = walks.restart("dip")
+        assert restarted.ended == start.missionary.id
+        assert len(restarted.opened.task_ids) == 1
         assert [row.result for row in rows.missionaries(mission_id)] == ["restarted", None]
         with pytest.raises(LeaseLost, match="has ended: restarted"):
             walks.record(start.missionary.id, "run-1", result(start, 0), expected_index=0, advance=True)
@@ -356,5 +357,5 @@ class TestEnd:
     @pytest.mark.parametrize("fields", [{"enabled": False}, {"walk": "whole"}, {"timezone": "Mars"}])
     def test_where_the_next_tick_opens_it_a_restart_opens_none(self, walks, rows, fields):
         mission_id = rows.mission("dip", **fields)
-        assert walks.restart("dip") is None
+        assert walks.restart("dip") == Restarted(ended=None, opened=None)
         assert rows.missionaries(mission_id) == []
