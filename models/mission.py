@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal, NewType
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -43,13 +44,18 @@ def _period(word: Any) -> Any:
 
 
 def _timezone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(
-            f"expected the name of a time zone such as UTC or Europe/Berlin, got {name!r}"
-        ) from None
+    if name not in _timezones():
+        raise ValueError(f"expected the name of a time zone such as UTC or Europe/Berlin, got {name!r}")
     return name
+
+
+@cache
+def _timezones() -> frozenset[str]:
+    """Those of the IANA database; beside them it has files with leap seconds, copies and what names no place.
+
+    Of these Prefect refuses some, and its scheduler stops at the others.
+    """
+    return frozenset(available_timezones() - {"Factory", "localtime"})
 
 
 def _crontab(entry: Any) -> Any:

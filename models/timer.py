@@ -5,6 +5,7 @@ The period words are a closed, ordered set. A longer period compares greater tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -88,6 +89,10 @@ _CRON_FIELDS = (
     ("day_of_week", "weekday"),
 )
 
+# Random and hashed times (R, H(0-30)/5) and "the weekday nearest to the 15th" (15W), as croniter reads them:
+# the first two name no time, and Prefect's scheduler takes none of the three.
+_NOT_SCHEDULED = re.compile(r"(?<![\w@])[rh]|\dw|w\d", re.IGNORECASE)
+
 
 def cron_lines(crontab: Any) -> tuple[str, ...]:
     """Cron lines of a Mission's `crontab`: an object, a cron string, or a list of either; () for None.
@@ -113,6 +118,8 @@ def _cron_line(entry: Any) -> str:
         raise InputRefused(f"expected a crontab entry to be an object or a cron string, got {entry!r}")
     if not (line.startswith("@") or len(line.split()) in (5, 6)):
         raise InputRefused(f"expected a cron line of 5 fields (or 6, seconds last), got {entry!r}")
+    if _NOT_SCHEDULED.search(line):
+        raise InputRefused(f"expected a cron line without R, H and W, got {entry!r}")
     try:
         croniter(line).get_next()  # "31 February" is well-formed, and never comes
     except (CroniterError, ValueError, TypeError, KeyError) as error:
