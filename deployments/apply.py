@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import (
     DeploymentScheduleCreate,
@@ -20,6 +22,7 @@ from prefect.exceptions import ObjectNotFound
 
 from deployments.plan import Change, Create, Delete, Update
 from deployments.spec import DeploymentSpec, ScheduleSpec
+from models.errors import RetryLater
 from models.timer import next_firing
 
 # Measured: more than four calls at once gain nothing from one Prefect server process.
@@ -28,6 +31,23 @@ CALLS_AT_ONCE = 4
 # Prefect deletes future runs with every change and makes new ones from "now" a loop later: a due instant
 # between the two would be lost. The runs of this span are made by us, under the scheduler's own keys.
 BRIDGED = timedelta(seconds=4)
+
+
+@dataclass(frozen=True)
+class NotMade:
+    """A change that Prefect, or its client, did not take. `passing`: the same may well be taken later."""
+
+    change: Change
+    error: Exception
+
+    @property
+    def passing(self) -> bool:
+        if isinstance(self.error, httpx.HTTPStatusError):
+            return self.error.response.status_code >= 500
+        return isinstance(self.error, (httpx.TransportError, RetryLater))
+
+    def __str__(self) -> str:
+        return f"{self.change.flow_name}: {type(self.error).__name__}: {self.error}"
 
 
 class Applier:
@@ -48,12 +68,25 @@ class Applier:
         self._parameter_schema = parameter_schema
         self._at_once = asyncio.Semaphore(CALLS_AT_ONCE)
 
-    async def apply(self, changes: Sequence[Change]) -> None:
-        """Deletions first, so that a renamed Mission never stands under two flows."""
+    async def apply(self, changes: Sequence[Change]) -> list[NotMade]:
+        """The changes that could not be made: each stands for itself, and keeps no other from being made.
+
+        Deletions come first, so that a renamed Mission does not stand under two flows.
+        """
+        not_made: list[NotMade] = []
         deletions = [change for change in changes if isinstance(change, Delete)]
         others = [change for change in changes if not isinstance(change, Delete)]
         for group in (deletions, others):
-            await asyncio.gather(*(self._apply(change) for change in group))
+            made = await asyncio.gather(*(self._try(change) for change in group))
+            not_made += [each for each in made if each is not None]
+        return not_made
+
+    async def _try(self, change: Change) -> NotMade | None:
+        try:
+            await self._apply(change)
+        except Exception as error:
+            return NotMade(change, error)
+        return None
 
     async def _apply(self, change: Change) -> None:
         async with self._at_once:

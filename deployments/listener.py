@@ -73,7 +73,8 @@ class ScheduleListener:
         except (MissiondeskError, PrefectException, httpx.HTTPError) as error:
             log.warning("schedules not synced, trying again: %s: %s", type(error).__name__, error)
             return
-        self._everything = False
+        # A change that was cut off may have left more than its Mission's own deployment to tidy up.
+        self._everything = any(each.passing for each in synced.not_made)
         self._changed.clear()
         if synced.changes or synced.invalid:
             log.info("schedules synced:\n%s", synced)

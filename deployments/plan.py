@@ -23,8 +23,12 @@ class Deployed:
 class Create:
     spec: DeploymentSpec
 
+    @property
+    def flow_name(self) -> str:
+        return self.spec.flow_name
+
     def __str__(self) -> str:
-        return f"+ {self.spec.flow_name}\n" + "\n".join(
+        return f"+ {self.flow_name}\n" + "\n".join(
             f"    + {_shown(schedule)}" for schedule in self.spec.schedules
         )
 
@@ -40,9 +44,13 @@ class Update:
     gone: tuple[UUID, ...]
     was: DeploymentSpec
 
+    @property
+    def flow_name(self) -> str:
+        return self.spec.flow_name
+
     def __str__(self) -> str:
         before = {schedule.slug: schedule for schedule in self.was.schedules}
-        lines = [f"~ {self.spec.flow_name}"]
+        lines = [f"~ {self.flow_name}"]
         lines += [
             f"    ~ {name}: {getattr(self.was, name)!r} → {getattr(self.spec, name)!r}"
             for name in self.fields

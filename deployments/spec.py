@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 # Every deployment that we push carries this tag, and only those are ever changed or deleted.
 OWNED_TAG = "missiondesk"
+
+# The worker kills a run that lasts longer, unless the deployment's job variables say otherwise.
+DEFAULT_TIMEOUT_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,10 @@ class DeploymentSpec:
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    def silenced(self) -> DeploymentSpec:
+        """The same with no active schedule."""
+        return replace(self, schedules=tuple(replace(each, active=False) for each in self.schedules))
 
     @property
     def hash(self) -> str:

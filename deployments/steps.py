@@ -22,7 +22,7 @@ def sync_deployments() -> dict[str, Any]:
     _refuse_another_api(settings)
     synced = sync(connect(settings.database_url.get_secret_value()))
     print(synced)  # noqa: T201 the step's output belongs on the user's terminal
-    return {"changed": len(synced.changes), "invalid": len(synced.invalid)}
+    return {"changed": len(synced.changes), "invalid": len(synced.invalid), "not_made": len(synced.not_made)}
 
 
 def _refuse_another_api(settings: Settings) -> None:

@@ -63,6 +63,14 @@ class TooFewCandles(RetryLater):
     """There are not enough closed candles for a reliable value; never a guess."""
 
 
+class MissionDisabled(MissiondeskError):
+    """The Mission is off, so nothing was changed; what else its rows hold was of no account."""
+
+    def __init__(self, mission_id: int, name: str) -> None:
+        super().__init__(f"{name} is disabled; nothing was changed")
+        self.mission_id, self.name = mission_id, name
+
+
 class LeaseLost(MissiondeskError):
     """Another tick holds this Missionary now; this one must stop without writing."""
 

@@ -13,13 +13,13 @@ from models.errors import InputRefused
 
 
 def sync_deployments(settings: Settings, *, plan_only: bool) -> bool:
-    """Whether every row of the table was valid. Needs Prefect's server."""
+    """Whether every row of the table was valid and is deployed. Needs Prefect's server."""
     refuse_without_prefect(settings)
     from deployments.sync import sync
 
     synced = sync(open_database(settings), plan_only=plan_only)
     click.echo(str(synced))
-    return not synced.invalid
+    return not (synced.invalid or synced.not_made)
 
 
 def refuse_without_prefect(settings: Settings) -> None:

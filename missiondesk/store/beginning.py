@@ -65,8 +65,8 @@ _LOOK = text("""
         (
             SELECT jsonb_agg(to_jsonb(task)) FROM task
             WHERE name = ANY (guards)
-               OR id = ANY (CASE WHEN walking.id IS NULL THEN found.task_ids || found.target_id
-                                 ELSE walking.task_ids || walking.target_id END)
+               OR id = ANY (CASE WHEN walking.id IS NULL THEN found.task_ids ELSE walking.task_ids END)
+               OR id = CASE WHEN walking.id IS NULL THEN found.target_id ELSE walking.target_id END
         ) AS tasks,
         -- as text, for its amounts are decimals and must not become floats on the way
         (

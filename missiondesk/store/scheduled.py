@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
+from missiondesk.store.opening import step_ids
 from models import tables
 from models.errors import InvalidRow
 from models.mission import Mission, MissionTask, TaskId
@@ -30,41 +31,53 @@ def scheduled_missions(
     wanted = select(tables.mission).order_by(tables.mission.c.id)
     if mission_ids is not None:
         wanted = wanted.where(tables.mission.c.id.in_(list(mission_ids)))
-    with engine.connect() as connection:
-        missions = [dict(row) for row in connection.execute(wanted).mappings()]
-        ids = [row["id"] for row in missions]
-        opened = connection.execute(
-            select(tables.missionary).where(
-                tables.missionary.c.ended_at.is_(None), tables.missionary.c.mission_id.in_(ids)
-            )
-        ).mappings()
-        missionaries: dict[int, Mapping[str, Any]] = {row["mission_id"]: dict(row) for row in opened}
-        task_ids = _task_ids([*missions, *missionaries.values()])
-        steps = connection.execute(select(tables.task).where(tables.task.c.id.in_(task_ids))).mappings()
-        tasks: dict[int, Mapping[str, Any]] = {row["id"]: dict(row) for row in steps}
-    valid: list[ScheduledMission] = []
+    walks: list[tuple[Mission, Missionary | None]] = []
     invalid: dict[int, InvalidRow] = {}
-    for row in missions:
+    with engine.connect() as connection:
+        rows = [row._asdict() for row in connection.execute(wanted)]
+        of_these = tables.missionary.c.mission_id.in_([row["id"] for row in rows])
+        opened = connection.execute(
+            select(tables.missionary).where(tables.missionary.c.ended_at.is_(None), of_these)
+        )
+        missionaries = {row.mission_id: row._asdict() for row in opened}
+        for row in rows:
+            open_row = missionaries.get(row["id"])
+            try:
+                missionary = None if open_row is None else Missionary.from_row(open_row)
+                walks.append((Mission.from_row(row), missionary))
+            except InvalidRow as error:
+                invalid[row["id"]] = error
+        ids = {task_id for walk in walks for task_id in _step_ids(*walk)}
+        steps = connection.execute(select(tables.task).where(tables.task.c.id.in_(ids)))
+        tasks = {TaskId(row.id): row._asdict() for row in steps}
+    valid: list[ScheduledMission] = []
+    for mission, missionary in walks:
         try:
-            valid.append(_scheduled(row, missionaries.get(row["id"]), tasks))
+            valid.append(_scheduled(mission, missionary, tasks))
         except InvalidRow as error:
-            invalid[row["id"]] = error
+            invalid[mission.id] = error
     return valid, invalid
 
 
+def disabled_missions(engine: Engine, mission_ids: Iterable[int]) -> set[int]:
+    """Those of these Missions that are off, whatever else stands in their rows."""
+    off = select(tables.mission.c.id).where(
+        tables.mission.c.id.in_(list(mission_ids)), tables.mission.c.enabled.is_(False)
+    )
+    with engine.connect() as connection:
+        return set(connection.scalars(off))
+
+
 def _scheduled(
-    row: Mapping[str, Any], open_row: Mapping[str, Any] | None, tasks: Mapping[int, Mapping[str, Any]]
+    mission: Mission, missionary: Missionary | None, tasks: Mapping[TaskId, Mapping[str, Any]]
 ) -> ScheduledMission:
-    mission = Mission.from_row(row)
-    missionary = Missionary.from_row(open_row) if open_row else None
     steps: dict[TaskId, MissionTask] = {}
-    for task_id in _task_ids([row, *([open_row] if open_row else [])]):
+    for task_id in _step_ids(mission, missionary):
         if task_id not in tasks:
             raise InvalidRow("mission", mission.name, [("task_ids", f"expected ids of tasks, got {task_id}")])
-        steps[TaskId(task_id)] = MissionTask.from_row(tasks[task_id])
+        steps[task_id] = MissionTask.from_row(tasks[task_id])
     return ScheduledMission(mission, missionary, steps)
 
 
-def _task_ids(rows: Iterable[Mapping[str, Any]]) -> set[int]:
-    ids = {task_id for row in rows for task_id in row["task_ids"]}
-    return ids | {row["target_id"] for row in rows if row["target_id"] is not None}
+def _step_ids(mission: Mission, missionary: Missionary | None) -> set[TaskId]:
+    return {*step_ids(mission), *(step_ids(missionary) if missionary else ())}

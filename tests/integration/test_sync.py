@@ -199,6 +199,27 @@ def test_a_bad_row_stops_that_mission_alone(engine: Engine, named: str) -> None:
     assert schedules_of(f"{named}-bad") == {"1min": ("* * * * *", True)}
 
 
+@pytest.mark.parametrize("edit", ["UPDATE mission SET timezone = 'Mars'", "UPDATE task SET period = '2min'"])
+def test_disabling_silences_a_mission_whatever_else_is_wrong(engine: Engine, named: str, edit: str) -> None:
+    add_mission(engine, named, ["1min"])
+    sync(engine)
+    run(engine, edit)
+    run(engine, "UPDATE mission SET enabled = false")
+    synced = sync(engine)
+    assert len(synced.invalid) == 1
+    assert schedules_of(named) == {"1min": ("* * * * *", False)}
+    assert sync(engine).changes == ()
+
+
+def test_a_queue_of_queues_stops_that_mission_alone(engine: Engine, named: str) -> None:
+    add_mission(engine, f"{named}-bad", ["1min"])
+    add_mission(engine, f"{named}-good", ["1min"])
+    run(engine, "UPDATE mission SET task_ids = '{{1,2}}' WHERE name = :name", name=f"{named}-bad")
+    synced = sync(engine)
+    assert f"{named}-bad" in str(synced.invalid[0])
+    assert schedules_of(f"{named}-good") == {"1min": ("* * * * *", True)}
+
+
 def test_only_the_missions_asked_for_are_touched(engine: Engine, named: str) -> None:
     add_mission(engine, f"{named}-a", ["1min"])
     add_mission(engine, f"{named}-b", ["1min"])
