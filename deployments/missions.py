@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from deployments.spec import OWNED_TAG, DeploymentSpec, ScheduleSpec
+from deployments.run_limit import run_limit
+from deployments.spec import DEFAULT_TIMEOUT_SECONDS, OWNED_TAG, DeploymentSpec, ScheduleSpec
 from models.mission import Mission, MissionTask, TaskId, first_period
 from models.missionary import Missionary
 from models.timer import DEFAULT_PERIOD, Period
@@ -32,8 +34,18 @@ def mission_spec(
         schedules=_schedules(mission, missionary, tasks),
         description=_description(mission, tasks),
         tags=(OWNED_TAG, "mission", f"mode:{mission.mode}"),
-        job_variables={"in_turn": True} if mission.missed_runs == "all" else {},
+        job_variables=_job_variables(mission, missionary, tasks),
     )
+
+
+def _job_variables(
+    mission: Mission, missionary: Missionary | None, tasks: Mapping[TaskId, MissionTask]
+) -> dict[str, Any]:
+    variables: dict[str, Any] = {"in_turn": True} if mission.missed_runs == "all" else {}
+    limit = run_limit(mission, missionary, tasks)
+    if limit > DEFAULT_TIMEOUT_SECONDS:
+        variables["timeout_seconds"] = limit
+    return variables
 
 
 def _schedules(

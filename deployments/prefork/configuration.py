@@ -5,12 +5,16 @@ from __future__ import annotations
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorkerResult
 from pydantic import Field, field_validator
 
+from deployments.spec import DEFAULT_TIMEOUT_SECONDS
+
 
 class PreforkVariables(BaseVariables):
     """The job variables of a prefork work pool."""
 
     timeout_seconds: float = Field(
-        default=600, gt=0, description="A flow run that lasts longer is killed and ends Crashed."
+        default=DEFAULT_TIMEOUT_SECONDS,
+        gt=0,
+        description="A flow run that lasts longer is killed and ends Crashed.",
     )
     in_turn: bool = Field(
         default=False,
@@ -25,7 +29,7 @@ class PreforkVariables(BaseVariables):
 class PreforkJobConfiguration(BaseJobConfiguration):
     """The job variables of one flow run, checked."""
 
-    timeout_seconds: float = Field(default=600, gt=0)
+    timeout_seconds: float = Field(default=DEFAULT_TIMEOUT_SECONDS, gt=0)
     in_turn: bool = False
     ends_with_worker: bool = False
 

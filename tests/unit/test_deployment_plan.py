@@ -95,3 +95,22 @@ def test_exactly_one_period_is_active_and_none_when_disabled() -> None:
     assert active == ["4h"]
     disabled = mission.model_copy(update={"enabled": False})
     assert not any(each.active for each in mission_spec(disabled, None, steps).schedules)
+
+
+def test_a_run_may_last_as_long_as_its_tasks_may_take() -> None:
+    """Every try with its timeout and the delays between; components: a wait for their turn and their work."""
+    members = [{"template": "component", "params": {"module": "m", "timeout_seconds": 3600}}]
+    steps = {
+        1: MissionTask(id=1, name="a", template="x", timeout_seconds=100, retries=3, retry_delay_seconds=50),
+        2: MissionTask(id=2, name="b", template="component", params={"module": "m"}),
+        3: MissionTask(id=3, name="c", template="all_of", params={"tasks": members}),
+        4: MissionTask(id=4, name="d", template="x"),
+    }
+    quick = Mission(id=1, name="m", task_ids=(4,))
+    assert mission_spec(quick, None, steps).job_variables == {}
+    slow = quick.model_copy(update={"task_ids": (1, 4, 1, 2), "target_id": 3})
+    longest = 2 * (4 * 100 + 3 * 50) + 2 * (120 + 15) + 2 * (3600 + 15)
+    assert mission_spec(slow, None, steps).job_variables == {"timeout_seconds": 600 + longest}
+    queued = slow.model_copy(update={"overlap": "queue", "max_lateness_seconds": 900})
+    assert mission_spec(queued, None, steps).job_variables == {"timeout_seconds": 1500 + longest}
+    assert mission_spec(slow, None, steps).hash != mission_spec(queued, None, steps).hash
