@@ -14,6 +14,7 @@ MISSED_AFTER = timedelta(minutes=1)
 def reason_to_skip(
     *,
     scheduled_at: datetime,
+    begun_at: datetime,
     now: datetime,
     missed_runs: MissedRuns,
     max_lateness: timedelta,
@@ -22,20 +23,23 @@ def reason_to_skip(
 ) -> str | None:
     """Why a scheduled tick must not run any more, or None when it may. Ad-hoc ticks are never asked about.
 
-    Later than `max_lateness` never runs. Of the ticks missed in a downtime (a minute late or more) none, the
-    latest, or all run; the latest is the one after which no line of `cron_lines` has fired yet.
+    Later than `max_lateness` never runs. Of the ticks missed in a downtime (begun a minute late or more)
+    none, the latest, or all run; the latest is the one after which no line of `cron_lines` had fired when it
+    began.
+    Time spent in a queue since `begun_at` makes late, not missed.
     """
     lateness = now - scheduled_at
     if lateness > max_lateness:
         return f"late by {_seconds(lateness)}, at most {_seconds(max_lateness)} allowed"
-    if lateness < MISSED_AFTER or missed_runs == "all":
+    missed_by = begun_at - scheduled_at
+    if missed_by < MISSED_AFTER or missed_runs == "all":
         return None
     if missed_runs == "skip":
-        return f"missed by {_seconds(lateness)}; missed ticks are skipped"
+        return f"missed by {_seconds(missed_by)}; missed ticks are skipped"
     newer = next_firing(cron_lines, scheduled_at, timezone)
     return (
-        f"missed by {_seconds(lateness)}; a newer tick is due since {newer:%H:%M:%S}Z"
-        if newer <= now
+        f"missed by {_seconds(missed_by)}; a newer tick is due since {newer:%H:%M:%S}Z"
+        if newer <= begun_at
         else None
     )
 

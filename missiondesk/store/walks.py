@@ -13,10 +13,10 @@ from missiondesk.store.finishing import FinishOutcome, finish
 from missiondesk.store.lease import NO_LEASE, change_held, ended, held, lease_for
 from missiondesk.store.missions import find_mission_row
 from missiondesk.store.opening import open_ahead_of_tick, open_missionary
-from models.errors import InvalidRow
+from models.errors import InvalidRow, MissionDisabled
 from models.mission import MissionId
 from models.missionary import Missionary, MissionaryId
-from models.result import Result
+from models.result import RULE_ERROR, Result
 from models.tables import mission, missionary
 from models.timer import Period
 
@@ -60,7 +60,8 @@ class Walks:
         The lease is free when nobody holds it, when it ran out, and when this flow run holds it already.
         A whole walk that another tick left open is ended as `crashed` and a fresh one opened.
         Of a disabled Mission nothing is changed. `mission` is its name or its id.
-        Raises UnknownName, and InvalidRow, whose text then stands on the Missionary as its reason.
+        Raises UnknownName, and InvalidRow, whose text then stands on the Missionary as its reason;
+        MissionDisabled instead for a disabled Mission whose rows are not valid.
         """
         with self._engine.connect() as connection:
             while True:
@@ -73,13 +74,17 @@ class Walks:
     ) -> TickStart | None:
         """None when the rows changed under our eyes: then another try is due."""
         row = look(connection, mission, holder, lease_seconds)
-        if row["mission"]["enabled"] and row["missionary"] is None:
+        if not row["mission"]["enabled"]:
+            try:
+                return validated(row, holder)
+            except InvalidRow as error:
+                raise MissionDisabled(row["mission"]["id"], row["mission"]["name"]) from error
+        if row["missionary"] is None:
             start = validated(row, holder)
             opened = open_missionary(connection, start.mission, start.tasks, holder, lease_seconds)
             return None if opened is None else replace(start, missionary=opened, leased=True)
         if not row["leased"]:
-            changed_meanwhile = row["mission"]["enabled"] and row["free"]
-            return None if changed_meanwhile else validated(row, holder)
+            return None if row["free"] else validated(row, holder)
         missionary_id = row["missionary"]["id"]
         if row["mission"]["walk"] == "whole" and row["previous_holder"] != holder:
             crashed = held(missionary_id, holder).values(ended("crashed"))
@@ -136,6 +141,14 @@ class Walks:
                 hold_rule=hold_rule, hold_reason=hold_reason, **NO_LEASE
             )
             change_held(connection, missionary_id, flow_run_id, released)
+
+    def break_off(self, flow_run_id: str, reason: str) -> None:
+        """Give back whatever this flow run holds, if it holds anything: it ends with an exception."""
+        holding = (missionary.c.holder == flow_run_id) & missionary.c.ended_at.is_(None)
+        with self._engine.connect() as connection:
+            connection.execute(
+                update(missionary).where(holding).values(hold_rule=RULE_ERROR, hold_reason=reason, **NO_LEASE)
+            )
 
     def finish(
         self, missionary_id: int, flow_run_id: str, result: str, target_result: Result | None = None

@@ -11,7 +11,7 @@ from missiondesk.engine.walk import YES, Answer
 from missiondesk.templates.checks import find_check
 from missiondesk.templates.context import Context
 from missiondesk.templates.run import try_template
-from missiondesk.templates.undecided import UNDECIDED_RULES
+from missiondesk.templates.undecided import UNDECIDED_RULES, Undecided, not_decided
 from missiondesk.templates.validation import check_task
 from models.errors import InputRefused
 from models.mission import ALWAYS_FALSE, ALWAYS_TRUE, MissionTask
@@ -58,7 +58,11 @@ def evaluate_precondition(can_run: str, context: Context) -> Answer:
     check = find_check(name)
     if check is None:
         return _of_condition(name, needed, context)
-    return _answer(f"check {name}:", needed, check(context))
+    try:
+        verdict = check(context)
+    except Undecided as error:
+        verdict = not_decided(error)
+    return _answer(f"check {name}:", needed, verdict)
 
 
 def check_guard_task(guard: str, task: MissionTask) -> None:

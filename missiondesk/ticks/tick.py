@@ -19,7 +19,7 @@ from missiondesk.templates.context import Context
 from missiondesk.ticks.ground import Attempting, LiveGround, StepBroke
 from missiondesk.ticks.lease import LEASE_SECONDS, LeaseKeeper
 from missiondesk.ticks.outcome import Ending, TickOutcome
-from models.errors import LeaseLost
+from models.errors import LeaseLost, MissiondeskError, MissionDisabled
 from models.mission import Mission
 from models.missionary import Missionary
 
@@ -56,42 +56,56 @@ def run_tick(
     Raises UnknownName for a Mission that does not exist and InvalidRow for rows that are not valid;
     everything else that can go wrong inside is an outcome.
     """
-    start = _take_lease(desk, mission, run, clock, lease_seconds)
-    if isinstance(start, TickOutcome):
-        return start
-    assert start.missionary is not None
-    missionary = start.missionary
-    with LeaseKeeper(desk.walks, missionary.id, run.flow_run_id, lease_seconds):
-        try:
-            started(start)
-            return _expired(desk, start, run, clock()) or _walk(
-                desk, start, missionary, run, attempting, clock
-            )
-        except LeaseLost as error:
-            return _outcome(start, "Skipped", f"lease lost: {error}", rule="LEASE_LOST")
-        except BaseException:
-            with suppress(LeaseLost):
-                desk.walks.release(missionary.id, run.flow_run_id, "ERROR", "the tick broke off")
-            raise
+    try:
+        start = _take_lease(desk, mission, run, clock, lease_seconds)
+        if isinstance(start, TickOutcome):
+            return start
+        assert start.missionary is not None
+        with LeaseKeeper(desk.walks, start.missionary.id, run.flow_run_id, lease_seconds):
+            return _under_lease(desk, start, start.missionary, run, attempting, started, clock)
+    except MissionDisabled as disabled:
+        return TickOutcome("Disabled", str(disabled), disabled.name, disabled.mission_id)
+    except BaseException as error:
+        # Whatever a cancelled run carries is no reason for people to read.
+        said = f": {str(error) or type(error).__name__}" if isinstance(error, Exception) else ""
+        with suppress(MissiondeskError):
+            desk.walks.break_off(run.flow_run_id, f"the tick broke off{said}")
+        raise
+
+
+def _under_lease(
+    desk: Desk,
+    start: TickStart,
+    missionary: Missionary,
+    run: Run,
+    attempting: Attempting,
+    started: Callable[[TickStart], None],
+    clock: Callable[[], datetime],
+) -> TickOutcome:
+    try:
+        started(start)
+        return _expired(desk, start, run, clock()) or _walk(desk, start, missionary, run, attempting, clock)
+    except LeaseLost as error:
+        return _outcome(start, "Skipped", f"lease lost: {error}", rule="LEASE_LOST")
 
 
 def _take_lease(
     desk: Desk, mission: str | int, run: Run, clock: Callable[[], datetime], lease_seconds: float
 ) -> TickStart | TickOutcome:
-    waited_since = clock()
+    begun_at = clock()
     while True:
         start = desk.walks.begin(mission, run.flow_run_id, lease_seconds)
         if not start.mission.enabled:
             return _outcome(start, "Disabled", f"{start.mission.name} is disabled; nothing was changed")
         assert start.missionary is not None
-        if reason := None if run.ad_hoc else _too_late(start, run, clock()):
+        if reason := None if run.ad_hoc else _too_late(start, run, begun_at, clock()):
             if start.leased:
                 _leave_as_it_was(desk, start.mission, start.missionary, run)
             return _outcome(start, "Skipped", f"late: {reason}", rule="LATE")
         if start.leased:
             return start
         patience = timedelta(seconds=start.mission.max_lateness_seconds)
-        if start.mission.overlap == "skip" or clock() - waited_since > patience:
+        if start.mission.overlap == "skip" or clock() - begun_at > patience:
             holder = start.missionary.holder
             return _outcome(start, "Skipped", f"overlap: tick {holder} is still running", rule="OVERLAP")
         time.sleep(QUEUE_POLL_SECONDS)
@@ -104,11 +118,12 @@ def _leave_as_it_was(desk: Desk, mission: Mission, missionary: Missionary, run: 
         desk.walks.release(missionary.id, run.flow_run_id, missionary.hold_rule, missionary.hold_reason)
 
 
-def _too_late(start: TickStart, run: Run, now: datetime) -> str | None:
+def _too_late(start: TickStart, run: Run, begun_at: datetime, now: datetime) -> str | None:
     mission = start.mission
     assert start.missionary is not None
     return reason_to_skip(
         scheduled_at=run.scheduled_at,
+        begun_at=begun_at,
         now=now,
         missed_runs=mission.missed_runs,
         max_lateness=timedelta(seconds=mission.max_lateness_seconds),

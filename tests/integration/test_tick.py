@@ -14,12 +14,15 @@ from sqlalchemy import event, text
 
 from missiondesk.desk import Desk
 from missiondesk.settings import Settings
+from missiondesk.templates.checks import check
 from missiondesk.templates.context import Context
+from missiondesk.templates.params import Params
+from missiondesk.templates.registry import template
 from missiondesk.templates.run import try_template
 from missiondesk.templates.validation import check_task
 from missiondesk.ticks.outcome import TickOutcome
 from missiondesk.ticks.tick import Run, run_tick
-from models.errors import InvalidRow, UnknownName
+from models.errors import DataStale, InputRefused, InvalidRow, UnknownName
 from models.mission import MissionTask
 from models.result import Verdict
 
@@ -109,6 +112,13 @@ def test_a_disabled_mission_changes_nothing_and_says_so(ticks: Ticks) -> None:
     assert outcome.ending == "Disabled"
     assert "disabled" in outcome.message
     assert ticks.sql("SELECT 1 FROM missionary") == []
+
+
+def test_a_disabled_mission_says_so_whatever_else_is_wrong(ticks: Ticks) -> None:
+    ticks.mission("m", ["a"], enabled=False)
+    ticks.sql("UPDATE task SET period = 'sometimes'")
+    outcome = ticks.tick("m")
+    assert (outcome.ending, outcome.mission) == ("Disabled", "m")
 
 
 def test_an_unknown_mission_names_those_that_exist(ticks: Ticks) -> None:
@@ -298,6 +308,83 @@ def test_a_queued_tick_waits_for_the_running_one(ticks: Ticks) -> None:
     ticks.desk.walks.release(running.id, "another run", None, None)
     queued.join(timeout=20)
     assert [each.ending for each in outcomes] == ["Finished"]
+
+
+def test_a_queued_tick_waits_as_long_as_it_may_be_late(ticks: Ticks) -> None:
+    """Each look at the clock is a minute after the one before; the running tick ends at the fourth."""
+    ticks.mission("m", ["a"], overlap="queue", missed_runs="skip", max_lateness_seconds=600)
+    ticks.say(a=True)
+    running = ticks.desk.walks.begin("m", "another run", 60).missionary
+    assert running is not None
+    looks = 0
+
+    def clock() -> datetime:
+        nonlocal looks
+        looks += 1
+        if looks == 4:
+            ticks.desk.walks.release(running.id, "another run", None, None)
+        return FULL_HOUR + timedelta(minutes=looks - 1)
+
+    run = Run(str(uuid4()), FULL_HOUR, ad_hoc=False)
+    assert run_tick(ticks.desk, "m", run, ticks.attempting, clock=clock).ending == "Finished"
+
+
+def test_a_queued_tick_stops_waiting_when_it_is_too_late(ticks: Ticks) -> None:
+    ticks.mission("m", ["a"], overlap="queue", missed_runs="all", max_lateness_seconds=90)
+    ticks.desk.walks.begin("m", "another run", 60)
+    instants = iter([FULL_HOUR, FULL_HOUR, FULL_HOUR, FULL_HOUR + timedelta(seconds=91)])
+    run = Run(str(uuid4()), FULL_HOUR, ad_hoc=False)
+    outcome = run_tick(ticks.desk, "m", run, ticks.attempting, clock=lambda: next(instants))
+    assert (outcome.ending, outcome.rule) == ("Skipped", "LATE")
+
+
+@template("tells_too_much", kind="data")
+def tells_too_much(context: Context, params: Params) -> Verdict:
+    """Its message names an argument that it does not give."""
+    return Verdict(True, "SAID", "close {close}", {"open": 1})
+
+
+def test_a_message_that_can_not_be_told_is_an_error_row_of_its_task(ticks: Ticks) -> None:
+    ticks.mission("m", ["a"])
+    ticks.sql("UPDATE task SET template = 'tells_too_much', params = '{}'")
+    assert ticks.tick("m").ending == "Failed"
+    ((rule, said),) = ticks.sql("SELECT rule, msg FROM result_log")
+    assert rule == "ERROR"
+    assert "template tells_too_much" in said
+    assert "close" in said
+
+
+def test_a_check_without_its_data_is_waited_for(ticks: Ticks) -> None:
+    def stale(context: Context) -> Verdict:
+        raise DataStale("no candle of 04:00 yet")
+
+    check("freshness of prices")(stale)
+    ticks.mission("m", ["a"])
+    ticks.sql("UPDATE task SET can_run = 'freshness of prices'")
+    outcome = ticks.tick("m")
+    assert (outcome.ending, outcome.rule) == ("Waiting", "DATA_STALE")
+    assert "no candle of 04:00" in outcome.message
+
+
+def test_a_guard_that_is_refused_says_why_on_the_missionary(ticks: Ticks) -> None:
+    ticks.mission("m", ["a"], can_run_before_each_task="m 0 a")
+    ticks.say(**{"m 0 a": True})
+    with pytest.raises(InputRefused):
+        ticks.tick("m")
+    ((rule, reason, holder),) = ticks.sql("SELECT hold_rule, hold_reason, holder FROM missionary")
+    assert (rule, holder) == ("ERROR", None)
+    assert "a name that both have" in reason
+
+
+def test_whatever_breaks_a_tick_off_gives_the_lease_back(ticks: Ticks) -> None:
+    """Here the clock breaks: at the first look after the lease is taken, before the walk begins."""
+    ticks.mission("m", ["a"])
+    looks = iter([FULL_HOUR])
+    with pytest.raises(StopIteration):
+        run_tick(ticks.desk, "m", Run("r", FULL_HOUR, False), ticks.attempting, clock=lambda: next(looks))
+    assert ticks.sql("SELECT holder, hold_reason FROM missionary") == [
+        (None, "the tick broke off: StopIteration")
+    ]
 
 
 def test_a_dead_ticks_lease_is_taken_over(ticks: Ticks) -> None:

@@ -16,10 +16,16 @@ HOURLY = ("0 * * * *",)
 
 
 def skipped(
-    late: float, missed_runs: MissedRuns, max_lateness: float = 300, lines: tuple[str, ...] = HOURLY
+    late: float,
+    missed_runs: MissedRuns,
+    max_lateness: float = 300,
+    lines: tuple[str, ...] = HOURLY,
+    *,
+    queued: float = 0,
 ) -> str | None:
     return reason_to_skip(
         scheduled_at=DUE,
+        begun_at=DUE + timedelta(seconds=late - queued),
         now=DUE + timedelta(seconds=late),
         missed_runs=missed_runs,
         max_lateness=timedelta(seconds=max_lateness),
@@ -45,6 +51,12 @@ def test_of_missed_ticks_none_the_latest_or_all_run() -> None:
 def test_any_line_of_a_crontab_makes_a_newer_tick() -> None:
     assert skipped(600, "latest", 7200, ("0 * * * *", "5 * * * *")) is not None
     assert skipped(240, "latest", 7200, ("0 * * * *", "5 * * * *")) is None
+
+
+@pytest.mark.parametrize("policy", ["skip", "latest", "all"])
+def test_time_spent_in_a_queue_is_not_a_downtime(policy: MissedRuns) -> None:
+    assert skipped(3700, policy, 7200, queued=3690) is None
+    assert "late by 7201 s" in (skipped(7201, policy, 7200, queued=7200) or "")
 
 
 @given(late=st.floats(0, 20_000), limit=st.floats(1, 20_000))

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from missiondesk.store.walks import Restarted, Walks
-from models.errors import InvalidRow, LeaseLost, UnknownName
+from models.errors import InvalidRow, LeaseLost, MissionDisabled, UnknownName
 from models.result import Result, ResultType
 from models.timer import Period
 
@@ -122,6 +122,16 @@ class TestBegin:
         start = walks.begin("dip", "run-2", LEASE)
         assert (start.missionary.id, start.missionary.holder, start.leased) == (opened.id, None, False)
 
+    @pytest.mark.parametrize(
+        "edit", ["UPDATE mission SET timezone = 'Mars'", "UPDATE task SET period = '2min'"]
+    )
+    def test_a_disabled_mission_is_disabled_whatever_else_is_wrong(self, walks, rows, edit):
+        mission_id = rows.mission("dip", enabled=False)
+        rows.sql(edit)
+        with pytest.raises(MissionDisabled, match="dip is disabled") as raised:
+            walks.begin("dip", "run-1", LEASE)
+        assert raised.value.mission_id == mission_id
+
     def test_edits_of_queue_target_mode_and_account_wait_for_the_next_missionary(self, walks, rows):
         rows.mission("dip", 2)
         before = walks.begin("dip", "run-1", LEASE).missionary
@@ -151,6 +161,7 @@ class TestBegin:
         [
             ("UPDATE mission SET timezone = 'Mars'", "mission 'dip' is not valid: timezone: expected"),
             ("UPDATE mission SET task_ids = '{4711}'", "task_ids: expected ids of existing tasks, got 4711"),
+            ("UPDATE mission SET task_ids = '{{1,2}}'", r"mission 'dip' is not valid: task_ids\.0"),
             ("UPDATE mission SET account = 'none'", "account: expected the name of an existing account"),
             ("UPDATE task SET period = '2min'", "task 'dip-target' is not valid: period: expected a period"),
             ("UPDATE account SET slippage = 3", "account 'paper' is not valid: slippage"),
