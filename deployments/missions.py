@@ -9,7 +9,7 @@ from deployments.run_limit import run_limit
 from deployments.spec import DEFAULT_TIMEOUT_SECONDS, OWNED_TAG, DeploymentSpec, ScheduleSpec
 from models.mission import Mission, MissionTask, TaskId, first_period
 from models.missionary import Missionary
-from models.timer import DEFAULT_PERIOD, Period
+from models.timer import DEFAULT_PERIOD, Period, fires_as_in_utc
 
 ENTRYPOINT = "flows.mission.mission_flow"
 DEPLOYMENT_NAME = "mission"
@@ -59,7 +59,13 @@ def _schedules(
     current = missionary.period if missionary else _first_period(mission, tasks)
     periods = _periods(mission, missionary, tasks) | {current}
     return tuple(
-        ScheduleSpec(period.word, period.cron, mission.timezone, mission.enabled and period is current)
+        ScheduleSpec(
+            period.word,
+            period.cron,
+            # Prefect's cron of a zone with summer time has no ticks in the hour that comes twice.
+            "UTC" if fires_as_in_utc(period, mission.timezone) else mission.timezone,
+            mission.enabled and period is current,
+        )
         for period in sorted(periods)
     )
 

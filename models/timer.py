@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -146,9 +147,51 @@ def floor_to_minute(instant: datetime) -> datetime:
 
 
 def fires_at(lines: Sequence[str], instant: datetime, timezone: str) -> bool:
-    """Whether any cron line fires in the minute of `instant`, read on the clock of `timezone`."""
-    local = floor_to_minute(instant).astimezone(ZoneInfo(timezone)).replace(tzinfo=None)
-    return any(croniter.match(_without_seconds(line), local) for line in lines)
+    """Whether any cron line fires in the minute of `instant`, read on the clock of `timezone`.
+
+    A time that the clock skips in spring fires where Prefect has its run: earlier by what is skipped, so
+    02:30 in Berlin at 01:30.
+    """
+    # Prefect's instants are of a class of its own, whose times never stand in a skipped hour.
+    plain = datetime.fromtimestamp(instant.timestamp(), UTC)
+    told = _told_by_clock(floor_to_minute(plain), ZoneInfo(timezone))
+    return any(croniter.match(_without_seconds(line), local) for line in lines for local in told)
+
+
+# No clock was ever put forward by more, but where a whole day was left out.
+_LONGEST_SKIP = timedelta(hours=3)
+
+
+def _told_by_clock(instant: datetime, zone: ZoneInfo) -> list[datetime]:
+    """The local time of `instant`, and the skipped one that Prefect takes for it, if there is one."""
+    local = instant.astimezone(zone)
+    told = [local.replace(tzinfo=None)]
+    skip = _offset(instant + _LONGEST_SKIP, zone) - _offset(instant, zone)
+    skipped = told[0] + skip
+    if skip > timedelta(0) and skipped.replace(tzinfo=zone, fold=1).astimezone(UTC) == instant:
+        told.append(skipped)
+    return told
+
+
+@cache
+def fires_as_in_utc(period: Period, timezone: str) -> bool:
+    """Whether the period's cron fires at the same instants on the clocks of `timezone` and of UTC.
+
+    But for those that a cron of a zone with summer time leaves out: an hour comes twice in autumn.
+    """
+    zone = ZoneInfo(timezone)
+    offsets = {_offset(_OFFSETS_FROM + timedelta(days=days), zone) for days in _OFFSET_DAYS}
+    return not any(offset % period.duration for offset in offsets)
+
+
+_OFFSETS_FROM = datetime(2020, 1, 1, tzinfo=UTC)
+_OFFSET_DAYS = range(0, 20 * 365, 5)
+
+
+def _offset(instant: datetime, zone: ZoneInfo) -> timedelta:
+    offset = instant.astimezone(zone).utcoffset()
+    assert offset is not None
+    return offset
 
 
 def _without_seconds(line: str) -> str:

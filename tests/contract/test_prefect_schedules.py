@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import available_timezones
 
 import pytest
@@ -11,9 +13,10 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.server.schemas.schedules import CronSchedule as ServerCronSchedule
 from pydantic import TypeAdapter, ValidationError
 
+from deployments.missions import mission_spec
 from models.errors import InputRefused
-from models.mission import Timezone
-from models.timer import cron_lines
+from models.mission import Mission, MissionTask, TaskId, Timezone
+from models.timer import cron_lines, fires_at
 
 timezones = TypeAdapter(Timezone)
 
@@ -93,6 +96,31 @@ def test_a_time_zone_that_we_take_is_one_of_prefects() -> None:
         for schedule in (CronSchedule, ServerCronSchedule):
             assert schedule(cron="0 0 * * *", timezone=name).timezone == name
     assert {"UTC", "Europe/Berlin", "Asia/Kolkata", "Etc/GMT+5"} <= set(taken)
+
+
+@pytest.mark.parametrize(
+    "timezone",
+    ["Europe/Berlin", "America/New_York", "America/Santiago", "Australia/Lord_Howe", "Antarctica/Troll"],
+)
+def test_whatever_prefect_fires_is_due(timezone: str) -> None:
+    """Also on the days when clocks are put forward and back."""
+    year = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+    for line in (f"{minute} {hour} * * *" for hour in range(5) for minute in (0, 15, 30)):
+        schedule = ServerCronSchedule(cron=line, timezone=timezone)
+        fired = asyncio.run(schedule.get_dates(start=year[0], end=year[1]))
+        assert len(fired) >= 365
+        assert [instant for instant in fired if not fires_at((line,), instant, timezone)] == []
+
+
+@pytest.mark.parametrize("day", [date(2026, 3, 29), date(2026, 10, 25)])
+def test_a_minute_has_its_tick_on_the_days_when_clocks_change(day: date) -> None:
+    task = MissionTask(id=1, name="t", template="x", period="1min")
+    mission = Mission(id=1, name="m", task_ids=(1,), timezone="Europe/Berlin")
+    (pushed,) = mission_spec(mission, None, {TaskId(1): task}).schedules
+    schedule = ServerCronSchedule(cron=pushed.cron, timezone=pushed.timezone)
+    start = datetime.combine(day, time(), tzinfo=UTC)
+    fired = asyncio.run(schedule.get_dates(start=start, end=start + timedelta(hours=5)))
+    assert len(fired) == 5 * 60 + 1
 
 
 @pytest.mark.parametrize("name", ["right/UTC", "posix/UTC", "posixrules", "localtime", "Factory", "Mars", ""])

@@ -83,3 +83,10 @@ def test_the_missionary_takes_the_period_even_if_the_task_is_not_due() -> None:
     assert isinstance(move, Hold)
     assert str(walk.period) == "60min"
     assert move.answer.rule == "NOT_DUE"
+
+
+def test_a_day_whose_midnight_the_clock_skips_begins_an_hour_earlier() -> None:
+    santiago = "America/Santiago"
+    at_23 = datetime(2026, 9, 6, 3, 0, tzinfo=UTC)
+    assert passed_in_one_tick(["1day"], Tick(at_23, timezone=santiago)) == 1
+    assert passed_in_one_tick(["1day"], Tick(at_23.replace(hour=4), timezone=santiago)) == 0

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import available_timezones
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import InputRefused
-from models.timer import Period, cron_lines, fires_at, firing_times, next_firing, parse_period
+from models.timer import (
+    Period,
+    cron_lines,
+    fires_as_in_utc,
+    fires_at,
+    firing_times,
+    next_firing,
+    parse_period,
+)
 
 YEARS_2020_TO_2030 = st.integers(1_577_836_800, 1_893_456_000)
 instants = YEARS_2020_TO_2030.map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
@@ -83,3 +92,59 @@ def test_what_is_no_crontab_is_refused_and_named(crontab: Any) -> None:
 def test_weekdays_are_those_of_cron() -> None:
     fired = firing_times("0 12 * * 1-5", datetime(2026, 11, 20, 13, tzinfo=UTC), "UTC")
     assert [next(fired).strftime("%a") for _ in range(5)] == ["Mon", "Tue", "Wed", "Thu", "Fri"]
+
+
+ZONES = [
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "America/Santiago",
+    "Africa/Casablanca",
+    "Asia/Kolkata",
+    "Asia/Kathmandu",
+    "Australia/Lord_Howe",
+    "Antarctica/Troll",
+]
+
+
+@pytest.mark.parametrize(
+    ("timezone", "longest"),
+    [
+        ("UTC", "1week"),
+        ("Europe/Berlin", "60min"),
+        ("Asia/Kolkata", "30min"),
+        ("Australia/Lord_Howe", "30min"),
+        ("Asia/Kathmandu", "15min"),
+    ],
+)
+def test_periods_that_fire_as_in_utc(timezone: str, longest: str) -> None:
+    assert [str(period) for period in Period if fires_as_in_utc(period, timezone)][-1] == longest
+
+
+def test_every_zone_has_whole_quarters_of_an_hour() -> None:
+    assert all(fires_as_in_utc(Period.FIFTEEN_MINUTES, zone) for zone in available_timezones())
+
+
+@given(period=st.sampled_from(Period), zone=st.sampled_from(ZONES), instant=instants)
+def test_what_fires_as_in_utc_does(period: Period, zone: str, instant: datetime) -> None:
+    if fires_as_in_utc(period, zone):
+        assert fires_at((period.cron,), instant, zone) == fires_at((period.cron,), instant, "UTC")
+
+
+@pytest.mark.parametrize(
+    ("line", "timezone", "instant", "fires"),
+    [
+        ("30 2 * * *", "Europe/Berlin", "2026-03-29T00:30Z", True),  # 01:30, for 02:30 never comes
+        ("30 2 * * *", "Europe/Berlin", "2026-03-29T01:30Z", False),
+        ("30 2 * * *", "Europe/Berlin", "2026-03-28T00:30Z", False),
+        ("30 1 * * *", "Europe/Berlin", "2026-03-29T00:30Z", True),
+        ("30 3 * * *", "Europe/Berlin", "2026-03-29T00:30Z", False),
+        ("0 0 * * *", "America/Santiago", "2026-09-06T03:00Z", True),  # 23:00, for there is no midnight
+        ("0 0 * * *", "America/Santiago", "2026-09-07T03:00Z", True),
+        ("15 2 * * *", "Australia/Lord_Howe", "2026-10-03T15:15Z", True),
+    ],
+)
+def test_a_time_that_the_clock_skips_fires_earlier(
+    line: str, timezone: str, instant: str, fires: bool
+) -> None:
+    assert fires_at((line,), datetime.fromisoformat(instant), timezone) is fires
