@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import anyio
@@ -24,11 +25,13 @@ from blocks.channels import CHANNEL_BLOCKS
 from blocks.database import Database
 from blocks.exchange_account import ExchangeAccount
 from deployments.feeds import FEED_DEPLOYMENT
+from deployments.missed import plan_missed
 from deployments.missions import DEPLOYMENT_NAME, WORK_POOL
 from deployments.prefork.worker import PreforkWorker
 from deployments.sync import sync
 from flows.market_runs import start_update
 from missiondesk.demo import FIRST_TO_RUN, write_demo_missions
+from missiondesk.desk_file import read_desk_file
 from missiondesk.exchanges.open import open_exchange
 from missiondesk.refresh.order import hour_of
 from missiondesk.settings import ExchangeChoice, Settings
@@ -101,6 +104,8 @@ def main() -> None:
         anyio.run(_set_up_prefect)
         demo = _write_demo_missions(engine, settings)
         click.echo(str(sync(engine)))
+        if desk := read_desk_file(settings.home):
+            anyio.run(partial(plan_missed, engine, down_until=desk.started_at, now=datetime.now(UTC)))
         if FIRST_TO_RUN in demo:
             anyio.run(_start, f"{FIRST_TO_RUN}/{DEPLOYMENT_NAME}")
         _refresh_market_data(engine)

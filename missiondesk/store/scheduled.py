@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Engine, select
@@ -22,6 +23,7 @@ class ScheduledMission:
     mission: Mission
     missionary: Missionary | None
     tasks: Mapping[TaskId, MissionTask]
+    updated_at: datetime
 
 
 def scheduled_missions(
@@ -48,12 +50,14 @@ def scheduled_missions(
             except InvalidRow as error:
                 invalid[row["id"]] = error
         ids = {task_id for walk in walks for task_id in _step_ids(*walk)}
-        steps = connection.execute(select(tables.task).where(tables.task.c.id.in_(ids)))
-        tasks = {TaskId(row.id): row._asdict() for row in steps}
+        found = connection.execute(select(tables.task).where(tables.task.c.id.in_(ids)))
+        tasks = {TaskId(row.id): row._asdict() for row in found}
     valid: list[ScheduledMission] = []
+    updated_at = {row["id"]: row["updated_at"] for row in rows}
     for mission, missionary in walks:
         try:
-            valid.append(_scheduled(mission, missionary, tasks))
+            steps = _steps(mission, missionary, tasks)
+            valid.append(ScheduledMission(mission, missionary, steps, updated_at[mission.id]))
         except InvalidRow as error:
             invalid[mission.id] = error
     return valid, invalid
@@ -68,15 +72,15 @@ def disabled_missions(engine: Engine, mission_ids: Iterable[int]) -> set[int]:
         return set(connection.scalars(off))
 
 
-def _scheduled(
+def _steps(
     mission: Mission, missionary: Missionary | None, tasks: Mapping[TaskId, Mapping[str, Any]]
-) -> ScheduledMission:
+) -> dict[TaskId, MissionTask]:
     steps: dict[TaskId, MissionTask] = {}
     for task_id in _step_ids(mission, missionary):
         if task_id not in tasks:
             raise InvalidRow("mission", mission.name, [("task_ids", f"expected ids of tasks, got {task_id}")])
         steps[task_id] = MissionTask.from_row(tasks[task_id])
-    return ScheduledMission(mission, missionary, steps)
+    return steps
 
 
 def _step_ids(mission: Mission, missionary: Missionary | None) -> set[TaskId]:

@@ -11,12 +11,18 @@ from uuid import uuid4
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterExpectedStartTime,
+)
 from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from sqlalchemy import Engine, text
 
 from deployments.deployed import read_deployed
+from deployments.missed import plan_missed
 from deployments.sync import sync
 from missiondesk.store.database import connect
 from missiondesk.store.deployments import Deployments
@@ -246,6 +252,48 @@ def test_no_due_instant_is_lost_in_a_change(engine: Engine, named: str) -> None:
             return [each.expected_start_time for each in await client.read_flow_runs(flow_run_filter=of_this)]
 
     assert soon.replace(microsecond=0) in asyncio.run(runs())
+
+
+def missed_minutes(engine: Engine, named: str, now: datetime, *, planned: int, **columns: Any) -> list[int]:
+    """The minutes before `now` that have a run, when those of `planned` minutes ago had one already."""
+    given = {"missed_runs": "all", "max_lateness_seconds": 3000, "updated_at": now - timedelta(days=1)}
+    add_mission(engine, named, ["1min"], **given | columns)
+    sync(engine)
+    deployment = deployment_of(named)
+    assert deployment is not None
+
+    async def planned_again() -> list[int]:
+        async with get_client() as client:
+            one = (now - timedelta(minutes=planned)).isoformat()
+            await client.request(
+                "POST",
+                "/deployments/{id}/schedule",
+                path_params={"id": deployment.id},
+                json={"start_time": one, "end_time": one},
+            )
+            down_until = datetime.now(UTC)
+            for _ in range(2):
+                await plan_missed(engine, down_until=down_until, now=now)
+            runs = await client.read_flow_runs(
+                flow_run_filter=FlowRunFilter(
+                    deployment_id=FlowRunFilterDeploymentId(any_=[deployment.id]),
+                    expected_start_time=FlowRunFilterExpectedStartTime(before_=now),
+                ),
+                sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+            )
+        instants = [each.expected_start_time for each in runs if each.expected_start_time is not None]
+        return [round((now - instant).total_seconds() / 60) for instant in instants]
+
+    return asyncio.run(planned_again())
+
+
+def test_what_a_downtime_of_the_desk_left_out_is_planned_once(engine: Engine, named: str) -> None:
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    assert missed_minutes(engine, f"{named}-a", now, planned=40) == list(range(41))
+    assert missed_minutes(engine, f"{named}-b", now, planned=60) == [*range(51), 60]
+    changed = now - timedelta(minutes=20)
+    assert missed_minutes(engine, f"{named}-c", now, planned=40, updated_at=changed) == [*range(21), 40]
+    assert missed_minutes(engine, f"{named}-d", now, planned=40, missed_runs="latest") == [40]
 
 
 def test_what_is_deployed_reads_back_as_it_was_meant(engine: Engine, named: str) -> None:
