@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from prefect.client.orchestration import PrefectClient
+from sqlalchemy import create_engine
 
+from console.verbs import sync as verb
+from deployments import listener
 from deployments.apply import Applier, NotMade
 from deployments.plan import Create, Delete
 from deployments.spec import DeploymentSpec, ScheduleSpec
 from deployments.sync import Synced
+from missiondesk.settings import Settings
+from missiondesk.store.listen import Connected, Payload
 from models.errors import DatabaseUnreachable
 
 
@@ -85,3 +92,38 @@ def test_one_change_that_fails_keeps_no_other_from_being_made() -> None:
 )
 def test_only_what_passes_by_itself_is_worth_another_try(error: Exception, passing: bool) -> None:
     assert NotMade(Create(spec("m")), error).passing is passing
+
+
+@pytest.mark.parametrize(("status", "tries"), [(503, 2), (422, 1)])
+def test_the_listener_tries_again_what_may_pass(
+    monkeypatch: pytest.MonkeyPatch, status: int, tries: int
+) -> None:
+    asked: list[Any] = []
+    not_made = NotMade(Create(spec("m")), answered(status))
+
+    def sync(engine: Any, *, mission_ids: Any) -> Synced:
+        asked.append(mission_ids)
+        return Synced((not_made.change,), (), (not_made,) if len(asked) == 1 else ())
+
+    monkeypatch.setattr(listener, "sync", sync)
+    stop = threading.Event()
+
+    def listen(*_: Any, **__: Any) -> Iterator[Connected | Payload | None]:
+        yield Connected()
+        yield from [None] * 3  # three times nothing came, within the listener's patience
+
+    monkeypatch.setattr(listener, "listen", listen)
+    listener.ScheduleListener(create_engine("postgresql+psycopg2://"), "").run(stop)
+    assert asked == [None] * tries
+
+
+@pytest.mark.parametrize("kept_back", [True, False])
+def test_the_command_says_whether_all_is_deployed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kept_back: bool
+) -> None:
+    not_made = (NotMade(Create(spec("odd")), answered(422)),) if kept_back else ()
+    monkeypatch.setattr(verb, "refuse_without_prefect", lambda settings: None)
+    monkeypatch.setattr(verb, "open_database", lambda settings: None)
+    monkeypatch.setattr("deployments.sync.sync", lambda engine, plan_only: Synced((), (), not_made))
+    assert verb.sync_deployments(Settings.load({}), plan_only=False) is not kept_back
+    assert ("could not be deployed: odd" in capsys.readouterr().out) is kept_back
