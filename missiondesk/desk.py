@@ -121,7 +121,8 @@ class Desk:
     def _trading(self, account: Account, mode: Mode) -> Trading:
         if mode == "live":
             return self._private(account.name, self.exchange_of(account), account.credentials)
-        return PaperExchange(self.engine, account, self._public(self.exchange_of(account)), utc_now)
+        market, share = self._public(self.exchange_of(account)), self.settings.paper_participation
+        return PaperExchange(self.engine, account, market, utc_now, share)
 
     def _open_public(self, exchange: str) -> MarketData:
         return self._paced(open_exchange(exchange, self.settings))

@@ -7,9 +7,10 @@ import os
 import secrets
 import stat
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
@@ -19,6 +20,8 @@ from missiondesk.store.administration import without_password
 from missiondesk.store.embedded import check_socket_path, socket_url
 from models.errors import InvalidSetting
 from models.validation import problems_of
+
+PAPER_PARTICIPATION: Final = Decimal("0.1")
 
 
 class Environment(StrEnum):
@@ -97,8 +100,9 @@ class Settings(BaseModel):
 
     `exchange_url` is where a local exchange that speaks Kraken's protocol listens; a desk sets it itself.
     `bus_url` None means the desk's Postgres. `feed_markets` are streamed to the bus and the store all the
-    time; their names are separated by commas. A log is set aside before it has more than `log_bytes`, and the
-    last `log_files` of each are kept.
+    time; their names are separated by commas. `paper_participation` is the share of what trades through the
+    price of a resting paper order that may be its own. A log is set aside before it has more than
+    `log_bytes`, and the last `log_files` of each are kept.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -119,6 +123,9 @@ class Settings(BaseModel):
         default=(), alias="MISSIONDESK_FEED_MARKETS"
     )
     orders_over: OrderTransport = Field(default=OrderTransport.REST, alias="MISSIONDESK_ORDERS_OVER")
+    paper_participation: Decimal = Field(
+        default=PAPER_PARTICIPATION, gt=0, le=1, alias="MISSIONDESK_PAPER_PARTICIPATION"
+    )
     prefect_port: Port = Field(default=4200, alias="MISSIONDESK_PREFECT_PORT")
     console_port: Port = Field(default=4201, alias="MISSIONDESK_CONSOLE_PORT")
     console_host: str = Field(default="127.0.0.1", alias="MISSIONDESK_CONSOLE_HOST")

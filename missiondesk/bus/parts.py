@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 from uuid import uuid4
@@ -9,6 +10,7 @@ from uuid import uuid4
 _MOST_BYTES: Final = 7999
 _CONTENT_BYTES: Final = 7900
 _MARK: Final = "\x1e"
+_PART: Final = re.compile(f"{_MARK}([^:]+):([0-9]+):([0-9]+):(.*)", re.DOTALL)
 
 
 def parts_of(text: str) -> Iterator[str]:
@@ -43,11 +45,13 @@ class Assembly:
     def whole(self, sender: int, payload: str) -> str | None:
         """The text that this payload completes; None while parts of it are missing.
 
-        sender: parts of one sender come one after the other.
+        sender: parts of one sender come one after the other. What is no part, whatever it begins with, is a
+        text by itself.
         """
-        if not payload.startswith(_MARK):
+        part = _PART.fullmatch(payload)
+        if part is None:
             return payload
-        key, place, count, piece = payload[1:].split(":", 3)
+        key, place, count, piece = part.groups()
         if place == "0":
             self._open[sender] = (key, [])
         known, pieces = self._open.get(sender, ("", []))

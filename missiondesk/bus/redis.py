@@ -21,6 +21,9 @@ from missiondesk.store.administration import without_password
 
 log = logging.getLogger(__name__)
 
+# A connection that is silent for so long is asked for a sign of life: it may be gone without a word.
+_HEALTH_SECONDS = 30
+
 
 class RedisBus:
     """See the port. `url` is `redis://…`, `rediss://…` or `unix://…`."""
@@ -28,7 +31,13 @@ class RedisBus:
     def __init__(self, url: str) -> None:
         self._url = url
         # Half of its methods have no types.
-        self._client: Any = redis.Redis.from_url(url, decode_responses=True, socket_connect_timeout=10)
+        self._client: Any = redis.Redis.from_url(
+            url,
+            decode_responses=True,
+            encoding_errors="replace",  # foreign bytes then are no JSON, and are passed over as such
+            socket_connect_timeout=10,
+            health_check_interval=_HEALTH_SECONDS,
+        )
 
     def publish(self, channel: str, texts: Sequence[str]) -> None:
         try:

@@ -19,13 +19,11 @@ from missiondesk.exchanges.paper_movements import Stake
 from missiondesk.exchanges.paper_passages import passages_since
 from missiondesk.exchanges.paper_wallet import Wallet, locked_wallet, own_order
 from missiondesk.exchanges.port import MarketData
+from missiondesk.settings import PAPER_PARTICIPATION
 from models.account import Account
 from models.errors import ExchangeUnreachable, OrderRejected, UnknownName
 from models.market import Instrument, Level, Side
 from models.order import ExchangeOrder, OrderType, Position
-
-PARTICIPATION: Final = Decimal("0.1")
-"""Share of what trades through a resting order's price that may be ours."""
 
 _ZERO: Final = Decimal(0)
 _ONE: Final = Decimal(1)
@@ -55,7 +53,7 @@ class PaperExchange:
         account: Account,
         market: MarketData,
         clock: Callable[[], datetime],
-        participation: Decimal = PARTICIPATION,
+        participation: Decimal = PAPER_PARTICIPATION,
     ) -> None:
         self._database = database
         self._account = account

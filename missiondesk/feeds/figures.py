@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from missiondesk.feeds.board import Place
 from missiondesk.feeds.feed import Feed
 from missiondesk.store.feed_figures import FeedFiguresStore
@@ -65,7 +67,7 @@ class FigureWriter:
         counted = {place: self._figures(place, now) for place in self._feed.places}
         try:
             self._store.add([_since(self._written.get(place), each) for place, each in counted.items()])
-        except RetryLater as error:
+        except (RetryLater, SQLAlchemyError) as error:  # the latter: a full disk, say
             log.warning("figures of the feed are not written, they are tried again: %s", error)
         else:
             self._written = counted

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from missiondesk.bus.port import Bus
 from missiondesk.store.quotes import Quotes
 from models.errors import RetryLater
@@ -72,7 +74,7 @@ class Sink:
             try:
                 self._write(batch)
                 self.written += len(batch)
-            except RetryLater as error:
+            except (RetryLater, SQLAlchemyError) as error:  # the latter: a full disk, say
                 if self._patient:
                     self._waiting.extendleft(reversed(batch))
                 log.warning("%s: %d quotes not written%s: %s", self._name, len(batch), self._fate(), error)

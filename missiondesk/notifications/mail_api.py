@@ -55,8 +55,10 @@ class MailApiChannel:
         except httpx.HTTPError as error:
             raise self._not_sent(f"does not answer: {error}") from None
         if not answer.is_success:
-            raise self._not_sent(f"answered {answer.status_code}: {answer.text[:_LONGEST_SHOWN]}")
+            raise self._not_sent(f"answered {answer.status_code}: {answer.text}")
 
     def _not_sent(self, said: str) -> NotSent:
         secrets = [self.key.get_secret_value(), self.url.get_secret_value()]
-        return NotSent(f"the mail API at {urlsplit(secrets[1]).hostname} {without(secrets, said)}")
+        # Cut afterwards: a secret at the cut would be known by its first part no more.
+        shown = without(secrets, said)[:_LONGEST_SHOWN]
+        return NotSent(f"the mail API at {urlsplit(secrets[1]).hostname} {shown}")

@@ -19,12 +19,15 @@ import pytest
 import redis
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from missiondesk.bus.open import open_bus
 from missiondesk.bus.parts import Assembly, parts_of
 from missiondesk.bus.port import Bus
+from missiondesk.bus.redis import RedisBus
 from missiondesk.bus.subscriber import Message, Subscriber
 from missiondesk.settings import Settings
+from missiondesk.store.database import connect
 from models.errors import InvalidSetting, RetryLater
 
 WITHIN = 10.0
@@ -129,6 +132,21 @@ def test_what_is_no_json_object_is_logged_and_passed_over(
     bus.publish("price", ["no json", "[1]", '{"number": 1}'])
     assert inbox.next() == {"number": 1}
     assert "expected a JSON object on channel 'price', got no json" in caplog.text
+
+
+def test_what_no_bus_of_ours_sent_is_logged_and_passed_over(
+    request: pytest.FixtureRequest, bus: Bus, subscriber: Subscriber, caplog: pytest.LogCaptureFixture
+) -> None:
+    inbox = hear(subscriber, "price")
+    if isinstance(bus, RedisBus):
+        with redis.Redis.from_url(request.getfixturevalue("redis_socket")) as stranger:
+            stranger.publish("price", b"\xff is no text")
+    else:
+        with connect(request.getfixturevalue("database_url")).connect() as connection:
+            connection.execute(text("SELECT pg_notify('price', :payload)"), {"payload": "\x1e is no part"})
+    bus.publish("price", ['{"number": 1}'])
+    assert inbox.next() == {"number": 1}
+    assert "expected a JSON object on channel 'price', got" in caplog.text
 
 
 def test_a_removed_handler_hears_no_more(bus: Bus, subscriber: Subscriber) -> None:

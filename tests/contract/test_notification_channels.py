@@ -182,6 +182,14 @@ def test_a_refusal_is_said_without_secrets(open_wire: Callable[[str], Wire], kin
     assert has_no_secrets(f"{refused.value!r}{every_log.text}")
 
 
+def test_an_answer_is_cut_behind_its_secrets() -> None:
+    with http_server() as hook:
+        hook.status, hook.words = 503, f"{'x' * 190}{TOKEN} is refused"
+        with pytest.raises(NotSent, match="answered 503: x") as refused:
+            api_channel(hook.port).send(message("first"))
+    assert TOKEN[:4] not in str(refused.value)
+
+
 @pytest.mark.parametrize("kind", FAILING)
 def test_nobody_there_is_said_without_secrets(kind: str, every_log) -> None:
     with pytest.raises(NotSent, match=r"127\.0\.0\.1|JSON") as refused:

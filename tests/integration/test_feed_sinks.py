@@ -8,6 +8,9 @@ from decimal import Decimal
 from queue import Queue
 from threading import Event
 
+import pytest
+from sqlalchemy.exc import OperationalError
+
 from missiondesk.bus.postgres import PostgresBus
 from missiondesk.bus.subscriber import Message, Subscriber
 from missiondesk.feeds.sinks import PRICE_CHANNEL, Sink, to_bus, to_store
@@ -17,6 +20,8 @@ from models.errors import DatabaseUnreachable
 from models.quote import Quote
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
+AWAY = DatabaseUnreachable("away")
+FULL = OperationalError("COPY", {}, Exception("no space left on device"))
 
 
 def quoted(number: int) -> Quote:
@@ -53,20 +58,22 @@ def test_the_store_keeps_all_of_them_in_order(database_url: str) -> None:
 class Outage:
     """Refuses until it is over."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: Exception) -> None:
+        self.error = error
         self.refused, self.over = Event(), Event()
         self.written: list[Quote] = []
 
     def write(self, quotes: Sequence[Quote]) -> None:
         if not self.over.is_set():
             self.refused.set()
-            raise DatabaseUnreachable("away")
+            raise self.error
         self.written += quotes
 
 
-def test_a_patient_sink_waits_for_the_end_of_an_outage_and_another_goes_on_without() -> None:
+@pytest.mark.parametrize("error", [AWAY, FULL])
+def test_a_patient_sink_waits_for_the_end_of_an_outage_and_another_goes_on_without(error: Exception) -> None:
     for patient, expected in ((True, [quoted(1), quoted(2)]), (False, [quoted(2)])):
-        outage = Outage()
+        outage = Outage(error)
         with Sink("test", outage.write, seconds=0.01, patient=patient) as sink:
             sink(quoted(1))
             assert outage.refused.wait(10)
@@ -76,7 +83,7 @@ def test_a_patient_sink_waits_for_the_end_of_an_outage_and_another_goes_on_witho
 
 
 def test_a_patient_sink_keeps_only_so_many_of_the_newest() -> None:
-    outage = Outage()
+    outage = Outage(AWAY)
     with Sink("test", outage.write, seconds=0.01, patient=True, kept=10) as sink:
         for number in range(100):
             sink(quoted(number))

@@ -77,6 +77,7 @@ def test_a_malformed_database_url_names_itself_without_its_password(url: str) ->
         ("MISSIONDESK_EXCHANGE", "mtgox", "'kraken' or 'sandbox'"),
         ("MISSIONDESK_PREFECT_PORT", "0", "greater than or equal to 1, got '0'"),
         ("MISSIONDESK_CONSOLE_PORT", "http", "got 'http'"),
+        ("MISSIONDESK_PAPER_PARTICIPATION", "1.5", "less than or equal to 1"),
         ("LOG_LEVEL", "loud", "'DEBUG'"),
     ],
 )
