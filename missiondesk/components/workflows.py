@@ -19,7 +19,7 @@ from missiondesk.store.database import transaction
 from missiondesk.store.saving import save_mission, save_task
 from missiondesk.templates.validation import check_task
 from models.component_tables import workflow
-from models.errors import InputRefused, UnknownName
+from models.errors import InputRefused, InvalidRow, UnknownName
 from models.mission import Mission
 from models.tables import mission, task
 from models.timer import cron_lines
@@ -102,6 +102,14 @@ class Workflows:
 
         Raises WorkflowExists, UnknownName for a component, InputRefused that names each invalid cron.
         """
+        try:
+            return self._create(new, now)
+        except InvalidRow:
+            with self._engine.connect() as connection:
+                _refuse_taken(connection, new)  # a Mission of that name was made meanwhile
+            raise
+
+    def _create(self, new: NewWorkflow, now: datetime) -> Workflow:
         lines = _valid_lines(new.execute_cron_list)
         with transaction(self._engine, self._actor) as connection:
             connection.execute(select(func.pg_advisory_xact_lock(func.hashtext("missiondesk.workflow"))))
@@ -119,7 +127,7 @@ class Workflows:
                 "enabled": new.enable,
                 "timezone": new.timezone,
             }
-            saved = save_mission(connection, fields)
+            saved = save_mission(connection, fields, new=True)
             shift = new.execute_shift_time * _SHIFTS[new.execute_shift_unit]
             schedule = shifted_schedule(lines, saved.timezone, shift, now)
             save_mission(
@@ -127,17 +135,16 @@ class Workflows:
                 {"id": saved.id, "crontab": list(schedule.lines), "timezone": schedule.timezone},
             )
             connection.execute(insert(workflow).values(_row(new, saved, lines, schedule, now)))
-        return self.find(saved.id)
+            return _workflow(connection.execute(_WORKFLOWS.where(workflow.c.mission_id == saved.id)).one())
 
     def find(self, reference: str | int) -> Workflow:
-        """By its own id, or by its Mission's. Raises UnknownName with the ones that exist."""
+        """By its own id, else by its Mission's. Raises UnknownName with the ones that exist."""
         reference = str(reference)
         by_number = reference.isascii() and reference.isdigit() and len(reference) < 19
-        matches = workflow.c.workflow_id == reference.replace("\0", "")
-        if by_number:
-            matches = or_(matches, workflow.c.mission_id == int(reference))
+        own_id = workflow.c.workflow_id == reference.replace("\0", "")
+        matches = or_(own_id, workflow.c.mission_id == int(reference)) if by_number else own_id
         with self._engine.connect() as connection:
-            row = connection.execute(_WORKFLOWS.where(matches)).first()
+            row = connection.execute(_WORKFLOWS.where(matches).order_by(own_id.desc())).first()
             if row is None:
                 raise UnknownName("workflow", reference, connection.scalars(select(workflow.c.workflow_id)))
         return _workflow(row)
@@ -243,7 +250,8 @@ def _save_step(connection: Connection, new: NewWorkflow, number: int, module: Wo
         "args": module.args,
         "timeout_seconds": module.timeout_seconds,
     }
-    saved = save_task(connection, {"name": name, "template": "component", "params": params}, check_task)
+    fields = {"name": name, "template": "component", "params": params}
+    saved = save_task(connection, fields, check_task, new=True)
     return int(saved.id)
 
 

@@ -17,11 +17,13 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.exceptions import ObjectAlreadyExists
+from sqlalchemy import Connection
 
 from console.hub.commands import components
 from deployments.missions import DEPLOYMENT_NAME
 from flows.mission import run_mission
-from missiondesk.components.workflows import NewWorkflow, Workflows
+from missiondesk.components import workflows as workflows_module
+from missiondesk.components.workflows import NewWorkflow, WorkflowExists, Workflows
 from missiondesk.desk import Desk
 from missiondesk.settings import Settings
 from missiondesk.store.walks import Walks
@@ -320,6 +322,34 @@ def test_what_creating_refuses(hub: Hub, desk: HubDesk):
         assert said in answered.json()["message"]
     assert desk.rows("SELECT name FROM mission") == [("a",)]
     assert len(desk.rows("SELECT id FROM task")) == 1
+
+
+def test_a_workflow_is_found_by_its_own_id_before_its_missions(desk: HubDesk):
+    """Ids that look like those of Missions, each given before the Mission of that id is made."""
+    desk.registry.register("m")
+    workflows = Workflows(desk.engine)
+    first = workflows.create(new("first", "m"), NOW).mission_id
+    numbers = [str(first + ahead) for ahead in (2, 3, 4, 1)]
+    made = [workflows.create(new(f"w{number}", "m", workflow_id=number), NOW) for number in numbers]
+    assert [each.workflow_id for each in made] == numbers
+    assert [workflows.find(number).name for number in numbers] == [f"w{number}" for number in numbers]
+    assert workflows.find(first).name == "first"
+
+
+def test_a_mission_of_that_name_made_meanwhile_is_not_written_over(
+    desk: HubDesk, monkeypatch: pytest.MonkeyPatch
+):
+    desk.registry.register("m")
+    look = workflows_module._refuse_taken
+
+    def look_just_before_another(connection: Connection, given: NewWorkflow) -> None:
+        look(connection, given)
+        desk.rows("INSERT INTO mission (name, description) VALUES ('taken', 'another') RETURNING id")
+
+    monkeypatch.setattr(workflows_module, "_refuse_taken", look_just_before_another)
+    with pytest.raises(WorkflowExists, match="taken"):
+        Workflows(desk.engine).create(new("taken", "m"), NOW)
+    assert desk.rows("SELECT name, description FROM mission") == [("taken", "another")]
 
 
 def test_dated_crontabs_are_renewed_when_a_month_has_passed(desk: HubDesk):
