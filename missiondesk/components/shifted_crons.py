@@ -14,9 +14,10 @@ docs/decisions/shifted-crons.md says why.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import takewhile
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -26,11 +27,12 @@ from models.errors import InputRefused
 from models.timer import firing_times
 
 MOST_LINES = 60
-MOST_INSTANTS = 150_000
+MOST_INSTANTS = 150_000  # in about three months
 LONGEST_SHIFT = timedelta(days=366)
 
 _DAY, _WEEK = 86_400, 7 * 86_400
 _MONTHS_AHEAD, _MOST_MONTHS = 3, 11
+_THREE_MONTHS = timedelta(days=90)
 
 Seconds = frozenset[int]
 
@@ -62,6 +64,18 @@ def shifted_schedule(lines: Sequence[str], timezone: str, shift: timedelta, now:
     return Schedule(_checked(_dated_lines(distinct, timezone, shift, now)), "UTC", dated=True)
 
 
+def check_year(lines: Sequence[str], timezone: str, shift: timedelta, now: datetime) -> None:
+    """Raises InputRefused when the dated lines of some month within a year would be too many."""
+    start = _start_of_month(now)
+    times = _times_of_dates(lines, timezone, shift, start, _months_later(start, 12 + _MONTHS_AHEAD))
+    for month in range(12):
+        begin, end = (
+            _months_later(start, month).date(),
+            _months_later(start, month + _MONTHS_AHEAD).date(),
+        )
+        _checked(_lines_of_dates({day: times[day] for day in times if begin <= day < end}))
+
+
 def _checked(lines: Sequence[str]) -> tuple[str, ...]:
     if len(lines) > MOST_LINES:
         raise InputRefused(
@@ -74,17 +88,21 @@ def _checked(lines: Sequence[str]) -> tuple[str, ...]:
 def _seconds_of_week(line: str) -> set[int] | None:
     """The seconds after Sunday midnight at which it fires; None when it looks at the date."""
     fields, nth_weekday = croniter.expand(line)
-    minutes, hours, days, months, weekdays = fields[:5]
+    days, months, weekdays = fields[2:5]
     if days != ["*"] or months != ["*"] or nth_weekday or len(fields) > 6:
         return None
+    times = _seconds_of_day(fields)
+    return {weekday % 7 * _DAY + time for weekday in _numbers(weekdays, 7) for time in times}
+
+
+def _seconds_of_day(fields: Sequence[list[Any]]) -> list[int]:
     seconds = _numbers(fields[5], 60) if len(fields) == 6 else [0]
-    times = [
+    return [
         hour * 3600 + minute * 60 + second
-        for hour in _numbers(hours, 24)
-        for minute in _numbers(minutes, 60)
+        for hour in _numbers(fields[1], 24)
+        for minute in _numbers(fields[0], 60)
         for second in seconds
     ]
-    return {weekday % 7 * _DAY + time for weekday in _numbers(weekdays, 7) for time in times}
 
 
 def _numbers(field: list[Any], count: int) -> list[int]:
@@ -113,7 +131,7 @@ def _weekly_lines(seconds_of_week: Collection[int]) -> list[str]:
 
 
 def _dated_lines(lines: Sequence[str], timezone: str, shift: timedelta, now: datetime) -> list[str]:
-    start = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    start = _start_of_month(now)
     for months in range(_MONTHS_AHEAD, _MOST_MONTHS + 1):
         times = _times_of_dates(lines, timezone, shift, start, _months_later(start, months))
         if times:
@@ -121,6 +139,10 @@ def _dated_lines(lines: Sequence[str], timezone: str, shift: timedelta, now: dat
     # Nothing fires for months: a line that does not either, for a Mission without any ticks by period.
     before = start - timedelta(days=1)
     return [f"0 0 1 {before.month} *"]
+
+
+def _start_of_month(now: datetime) -> datetime:
+    return now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 def _months_later(start: datetime, months: int) -> datetime:
@@ -131,31 +153,53 @@ def _months_later(start: datetime, months: int) -> datetime:
 def _times_of_dates(
     lines: Sequence[str], timezone: str, shift: timedelta, start: datetime, end: datetime
 ) -> dict[date, Seconds]:
+    most = MOST_INSTANTS * max(1, (end - start) // _THREE_MONTHS)
     instants: set[datetime] = set()
     for line in lines:
-        for instant in _firings(line, timezone, shift, start, end):
+        for instant in _firings(line, timezone, start - shift, end - shift):
             instants.add(instant)
-            if len(instants) > MOST_INSTANTS:
+            if len(instants) > most:
                 raise InputRefused(
                     f"expected crons that fire less often in zone {timezone}, got {line!r}: use UTC, "
                     "or crons without day of month and month"
                 )
     times: dict[date, set[int]] = defaultdict(set)
     for instant in instants:
-        times[instant.date()].add(instant.hour * 3600 + instant.minute * 60 + instant.second)
+        moved = instant + shift
+        times[moved.date()].add(moved.hour * 3600 + moved.minute * 60 + moved.second)
     return {day: frozenset(seconds) for day, seconds in times.items()}
 
 
-def _firings(
-    line: str, timezone: str, shift: timedelta, start: datetime, end: datetime
-) -> Iterator[datetime]:
+def _firings(line: str, timezone: str, start: datetime, end: datetime) -> Iterator[datetime]:
+    """In UTC, from `start` until before `end`.
+
+    croniter works out one instant after the other, which takes seconds for a line that fires each minute. So
+    it says only on which days a line fires, and all instants of the days when clocks are changed.
+    """
+    zone = ZoneInfo(timezone)
     try:
-        for instant in firing_times(line, start - shift - timedelta(seconds=1), timezone):
-            if instant + shift >= end:
-                return
-            yield instant + shift
+        times_of_day = _seconds_of_day(croniter.expand(line)[0])
+        for midnight in _days(line, start - timedelta(days=2), end + timedelta(days=2)):
+            begins = midnight.replace(tzinfo=zone).astimezone(UTC)
+            ends = (midnight + timedelta(days=1)).replace(tzinfo=zone).astimezone(UTC)
+            of_day: Iterable[datetime] = (begins + timedelta(seconds=time) for time in times_of_day)
+            if ends - begins != timedelta(days=1):
+                before = begins - timedelta(seconds=1)
+                of_day = takewhile(ends.__gt__, firing_times(line, before, timezone))
+            yield from (instant for instant in of_day if start <= instant < end)
     except CroniterError:
         raise InputRefused(f"expected a cron line that fires at some time, got {line!r}") from None
+
+
+def _days(line: str, start: datetime, end: datetime) -> Iterator[datetime]:
+    """The days between these instants on which a line fires, as naive midnights."""
+    dates = line if line.startswith("@") else f"0 0 {' '.join(line.split()[2:5])}"
+    days = croniter(dates, start.replace(tzinfo=None), ret_type=datetime)
+    last = None
+    while (day := days.get_next()) < end.replace(tzinfo=None):
+        if day.date() != last:
+            last = day.date()
+            yield datetime.combine(last, datetime.min.time())
 
 
 def _lines_of_dates(times: Mapping[date, Seconds]) -> list[str]:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, Row, func, insert, or_, select, updat
 
 from missiondesk.components.registry import find_component
 from missiondesk.components.requirements import Unit
-from missiondesk.components.shifted_crons import Schedule, shifted_schedule
+from missiondesk.components.shifted_crons import Schedule, check_year, shifted_schedule
 from missiondesk.components.texts import check_storable, check_storable_json
 from missiondesk.store.database import transaction
 from missiondesk.store.saving import save_mission, save_task
@@ -130,6 +130,8 @@ class Workflows:
             saved = save_mission(connection, fields, new=True)
             shift = new.execute_shift_time * _SHIFTS[new.execute_shift_unit]
             schedule = shifted_schedule(lines, saved.timezone, shift, now)
+            if schedule.dated:
+                check_year(lines, saved.timezone, shift, now)
             save_mission(
                 connection,
                 {"id": saved.id, "crontab": list(schedule.lines), "timezone": schedule.timezone},

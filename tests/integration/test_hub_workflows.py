@@ -305,11 +305,15 @@ def test_what_creating_refuses(hub: Hub, desk: HubDesk):
     hub.register("known")
     good = {"name": "a", "execute_cron_list": ["0 * * * *"], "execute_modules": [{"name": "known"}]}
     Workflows(desk.engine).create(NewWorkflow.parse(good), NOW)
+    far_month = (datetime.now(UTC).month + 5) % 12 + 1
+    often, then = "0 0 1 * *", [f"{n % 60} {n % 23} {n % 28 + 1} {far_month} *" for n in range(70)]
+    too_many_in_a_month = [often, *then]
     refusals = [
         ("3002", {"name": ""}, "name"),
         ("3002", {"execute_modules": []}, "execute_modules"),
         ("3002", {"execute_cron_list": []}, "execute_cron_list"),
         ("3002", {"execute_cron_list": ["61 * * * *", "0 * * * *", "x"]}, "'61 * * * *'"),
+        ("3002", {"execute_cron_list": too_many_in_a_month}, "60 cron lines"),
         ("3002", {"execute_shift_unit": "w"}, "execute_shift_unit"),
         ("3002", {"execute_modules": [{"name": "known", "args": "\0"}]}, "NUL"),
         ("3003", {"execute_modules": [{"name": "nobody"}]}, "nobody"),
