@@ -152,6 +152,8 @@ workflow = Table(
     Column("timezone", Text, nullable=False, server_default="UTC"),
     # Whether the Mission's crontab names single days and is written anew as time goes by.
     Column("dated", Boolean, nullable=False, server_default=text("false")),
+    # What was written there last, where it is dated. Other lines are a user's, and stay.
+    Column("written_lines", JSON),
     Column("modules", JSON, nullable=False),
     _moment("created_at"),
     CheckConstraint("shift_unit IN ('s', 'min', 'h', 'D')", name="shift_unit"),

@@ -7,11 +7,13 @@ InvalidSetting when mail is configured in part, or the pro environment lacks wha
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, FastAPI
+from sqlalchemy import Engine
 
 from console.hub import module_routes, workflow_routes
 from console.hub.delivering import delivering
@@ -20,6 +22,8 @@ from console.hub.socket import serve_websocket
 from missiondesk.components.settings import HubSettings
 from missiondesk.components.workflows import Workflows
 
+log = logging.getLogger(__name__)
+
 
 @asynccontextmanager
 async def _hub_of(app: FastAPI) -> AsyncIterator[None]:
@@ -27,10 +31,16 @@ async def _hub_of(app: FastAPI) -> AsyncIterator[None]:
     app.state.hub = Hub(app.state.settings.database_url.get_secret_value())
     async with app.state.hub.running(), delivering(app.state.engine, hub_settings):
         if app.state.hub.serving:
-            # After a long downtime dated lines would name the wrong year's days.
-            renew = Workflows(app.state.engine, "hub").refresh_dated
-            await asyncio.to_thread(renew, datetime.now(UTC))
+            await asyncio.to_thread(_renew_crontabs, app.state.engine)
         yield
+
+
+def _renew_crontabs(engine: Engine) -> None:
+    """After a long downtime dated lines would name the wrong year's days."""
+    try:
+        Workflows(engine, "hub").refresh_dated(datetime.now(UTC))
+    except Exception:  # whatever it is, modules are served
+        log.exception("crontabs were not renewed; the flow renew-crontabs tries again")
 
 
 router = APIRouter(lifespan=_hub_of)

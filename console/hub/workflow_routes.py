@@ -84,5 +84,6 @@ def _row(found: Workflow) -> dict[str, Any]:
         "timezone": found.timezone,
         "stop_on_fail": found.stop_on_fail,
         "crontab": found.crontab,
+        "problem": found.problem,
         "create_time": found.created_at.isoformat(),
     }

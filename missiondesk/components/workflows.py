@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ from typing import Any, NoReturn
 from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from sqlalchemy import Connection, Engine, Row, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, Row, func, insert, null, or_, select, update
 
 from missiondesk.components.registry import find_component
 from missiondesk.components.requirements import Unit
@@ -24,6 +25,8 @@ from models.mission import Mission
 from models.tables import mission, task
 from models.timer import cron_lines
 from models.validation import problems_of
+
+log = logging.getLogger(__name__)
 
 _SHIFTS: dict[Unit, timedelta] = {
     "s": timedelta(seconds=1),
@@ -165,24 +168,44 @@ class Workflows:
             return [_workflow(row) for row in connection.execute(query)]
 
     def refresh_dated(self, now: datetime) -> list[str]:
-        """Work out dated crontabs anew, as of `now`; the names of the workflows whose crontab changed."""
+        """Work out dated crontabs anew, as of `now`; the names of the workflows whose crontab changed.
+
+        One that a user changed stays, from then on; so does one that can't be worked out.
+        """
         changed = []
         for found in self.all():
             if not found.dated:
                 continue
-            shift = found.shift_time * _SHIFTS[found.shift_unit]
-            lines = list(shifted_schedule(found.cron_lines, found.timezone, shift, now).lines)
-            if lines != found.crontab:
-                with transaction(self._engine, self._actor) as connection:
-                    connection.execute(
-                        update(mission).where(mission.c.id == found.mission_id).values(crontab=lines)
-                    )
-                changed.append(found.name)
+            try:
+                if self._renew(found, now):
+                    changed.append(found.name)
+            except InputRefused as error:
+                log.warning("workflow %r keeps its crontab: %s", found.name, error)
         return changed
+
+    def _renew(self, found: Workflow, now: datetime) -> bool:
+        shift = found.shift_time * _SHIFTS[found.shift_unit]
+        schedule = shifted_schedule(found.cron_lines, found.timezone, shift, now)
+        lines = list(schedule.lines)
+        this = workflow.c.mission_id == found.mission_id
+        with transaction(self._engine, self._actor) as connection:
+            row = connection.execute(_WRITTEN.where(this)).one_or_none()
+            if row is None:  # deleted just now
+                return False
+            if row.crontab != row.written_lines or row.timezone != schedule.timezone:
+                log.warning("workflow %r has a schedule of its user's now, which stays", found.name)
+                connection.execute(update(workflow).where(this).values(dated=False, written_lines=null()))
+                return False
+            if lines == row.crontab:
+                return False
+            of_workflow = mission.c.id == found.mission_id
+            connection.execute(update(mission).where(of_workflow).values(crontab=lines))
+            connection.execute(update(workflow).where(this).values(written_lines=lines))
+        return True
 
 
 class Workflow(BaseModel):
-    """A workflow as it stands. `crontab` are the lines of its Mission."""
+    """A workflow as it stands. `crontab` are its Mission's lines; `problem` says what is wrong with them."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -199,6 +222,7 @@ class Workflow(BaseModel):
     dated: bool
     modules: list[dict[str, Any]]
     crontab: list[str]
+    problem: str = ""
     created_at: datetime
 
 
@@ -212,10 +236,20 @@ _WORKFLOWS = select(
 ).join(mission, mission.c.id == workflow.c.mission_id)
 
 
+_WRITTEN = (
+    select(mission.c.crontab, mission.c.timezone, workflow.c.written_lines)
+    .join(workflow, workflow.c.mission_id == mission.c.id)
+    .with_for_update()
+)
+
+
 def _workflow(row: Row[Any]) -> Workflow:
     fields = row._asdict()
-    crontab = fields["crontab"]
-    return Workflow(**{**fields, "crontab": list(cron_lines(crontab)) if crontab else []})
+    try:
+        lines, problem = list(cron_lines(fields["crontab"])), ""
+    except InputRefused as error:
+        lines, problem = [], str(error)
+    return Workflow(**{**fields, "crontab": lines, "problem": problem})
 
 
 def _valid_lines(given: Sequence[str]) -> list[str]:
@@ -268,6 +302,7 @@ def _row(
         "shift_unit": new.execute_shift_unit,
         "timezone": new.timezone,
         "dated": schedule.dated,
+        "written_lines": list(schedule.lines) if schedule.dated else null(),
         "modules": [module.model_dump() for module in new.execute_modules],
         "created_at": now,
     }

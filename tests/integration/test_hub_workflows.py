@@ -366,6 +366,62 @@ def test_dated_crontabs_are_renewed_when_a_month_has_passed(desk: HubDesk):
     assert workflows.find(made.workflow_id).crontab == ["59 23 30 4,6 * 59", "59 23 31 5 * 59"]
 
 
+def test_a_crontab_that_cannot_be_worked_out_holds_up_no_other(desk: HubDesk):
+    """Its lines, changed in the table meanwhile, take more lines than a Mission may have."""
+    desk.registry.register("m")
+    workflows = Workflows(desk.engine)
+    for name in ("much", "monthly"):
+        workflows.create(new(name, "m", execute_cron_list=["0 0 1 * *"], execute_shift_time=-1), NOW)
+    lines = json.dumps([f"{n % 60} {n % 23} {n % 28 + 1} * *" for n in range(70)])
+    desk.rows(
+        "UPDATE workflow SET cron_lines = :lines WHERE mission_id = "
+        "(SELECT id FROM mission WHERE name = 'much') RETURNING mission_id",
+        lines=lines,
+    )
+    assert workflows.refresh_dated(NOW.replace(month=4)) == ["monthly"]
+    much, _ = workflows.all()
+    assert much.crontab == ["59 23 31 3,5 * 59", "59 23 30 4 * 59"] and much.dated
+
+
+@pytest.mark.parametrize(
+    "change", ["crontab = '[\"0 9 * * 1\"]'", "timezone = 'Europe/Berlin'", "crontab = NULL"]
+)
+def test_a_users_change_of_a_dated_schedule_stays(desk: HubDesk, change: str):
+    desk.registry.register("m")
+    workflows = Workflows(desk.engine)
+    workflows.create(new("monthly", "m", execute_cron_list=["0 0 1 * *"], execute_shift_time=-1), NOW)
+    changed = desk.rows(f"UPDATE mission SET {change} RETURNING crontab, timezone")  # noqa: S608
+    for month in (4, 5):
+        assert workflows.refresh_dated(NOW.replace(month=month)) == []
+    assert desk.rows("SELECT crontab, timezone FROM mission") == changed
+    assert not workflows.all()[0].dated
+
+
+@pytest.mark.prefect
+def test_a_workflow_whose_crontab_is_not_valid_is_shown_with_its_problem(
+    pool, hub: Hub, desk: HubDesk, settings: Settings
+):
+    desk.registry.register("m")
+    for name in ("bad", "good"):
+        Workflows(desk.engine).create(new(name, "m", workflow_id=name), NOW)
+    desk.rows("""UPDATE mission SET crontab = '"61 * * * *"' WHERE name = 'bad' RETURNING id""")
+    with threaded_hub(settings) as another:  # it starts
+        bad, good = another.http.get("/workflow/list").json()["result"]
+    assert "61" in bad["problem"] and bad["crontab"] == []
+    assert (good["problem"], good["crontab"]) == ("", ["0 * * * *"])
+    assert hub.http.get("/scheduler/jobs", timeout=60).status_code == 200
+    assert hub.http.post("/scheduler/reload", timeout=60).status_code == 200
+
+
+def test_the_start_survives_whatever_the_renewal_meets(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    def breaks(self: Workflows, now: datetime) -> list[str]:
+        raise RuntimeError("something new")
+
+    monkeypatch.setattr(Workflows, "refresh_dated", breaks)
+    with threaded_hub(settings) as hub:
+        assert hub.online() == []
+
+
 def test_unknown_names_name_what_exists(desk: HubDesk):
     with pytest.raises(UnknownName):
         Workflows(desk.engine).find("'; DROP TABLE mission; --")
