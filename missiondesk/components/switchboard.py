@@ -87,8 +87,8 @@ class Switchboard:
     async def open(self, component_hash: str, instance: str | None, capacity: int) -> Opened | None:
         """Make a new connection the component's current one; None for a hash that is not registered.
 
-        An older connection of the same instance is over, and what it left open is sent again: that program
-        recognises it. Any other one is kept until what it was sent is answered.
+        An older connection of the same instance is over, and what it left open is sent again, its deadline as
+        it was: that program recognises it. Any other one is kept until what it was sent is answered.
         """
         async with self._pool.acquire() as connection, connection.transaction():
             found = await connection.fetchrow(_FIND, component_hash)
@@ -211,8 +211,7 @@ _SENT = """component_command.id, component_command.connection_id, component_comm
 
 _SEND_AGAIN = f"""
 UPDATE component_command
-SET connection_id = $3, sends = sends + 1, sent_at = now(),
-    answer_by = now() + make_interval(secs => timeout_seconds)
+SET connection_id = $3, sends = sends + 1, sent_at = now()
 FROM component_connection AS old
 WHERE component_command.component_id = $1 AND component_command.status = 'sent'
   AND component_command.kind = 'execute'

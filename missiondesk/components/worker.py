@@ -47,6 +47,9 @@ SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 15.0
 # How many finished commands are remembered, to recognise them when they come again.
 REMEMBERED = 10_000
 
+# The desk closes connections at a frame of 1 MiB; ids and names come with each report.
+LARGEST_REPORT, LONGEST_ERROR = 1_000_000, 10_000
+
 REPLACED = "replaced by a newer connection"
 
 _ALREADY_REGISTERED = "3005"
@@ -117,14 +120,17 @@ class Component:
         self._loop = asyncio.get_running_loop()
         pause, turn = SHORTEST_PAUSE_SECONDS, 0
         while not self._stopped.is_set():
-            server = servers[turn % len(servers)].rstrip("/")
+            server, began = servers[turn % len(servers)].rstrip("/"), self._loop.time()
             try:
                 if await self._session(server):
                     return
                 pause = SHORTEST_PAUSE_SECONDS
-            except (OSError, TimeoutError, httpx.TransportError, InvalidHandshake) as error:
-                log.warning("%s: %s does not answer: %s", self.name, server, error)
-                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            except (OSError, TimeoutError, httpx.TransportError, InvalidHandshake, ConnectionClosed) as error:
+                log.warning("%s: %s does not answer, or no longer: %s", self.name, server, error)
+                worked_for_a_while = self._loop.time() - began > LONGEST_PAUSE_SECONDS
+                pause = (
+                    SHORTEST_PAUSE_SECONDS if worked_for_a_while else min(pause * 2, LONGEST_PAUSE_SECONDS)
+                )
             turn += 1
             await self._rest(pause * random.uniform(0.5, 1))
 
@@ -141,8 +147,6 @@ class Component:
             try:
                 async for text in websocket:
                     await self._hear(str(text))
-            except ConnectionClosed as closed:
-                log.info("%s: connection lost: %s", self.name, closed)
             finally:
                 leaving.cancel()
                 self._websocket = None
@@ -195,7 +199,8 @@ class Component:
             report = _success(await self._handled(told["args"], meta))
         except Exception as error:
             log.exception("%s: command %s broke", self.name, meta["execution_id"])
-            report = {"status": "failed", "error": f"{type(error).__name__}: {error}", "message": ""}
+            said = f"{type(error).__name__}: {error}"
+            report = {"status": "failed", "error": said[:LONGEST_ERROR], "message": ""}
         report |= {
             "type": "result",
             "execution_id": meta["execution_id"],
@@ -237,10 +242,16 @@ class Component:
 
 
 def _success(returned: Any) -> dict[str, Any]:
+    """Raises InputRefused for what the desk would not take, and ValueError for what is no JSON."""
+    report: dict[str, Any] = {"status": "success", "error": "", "message": ""}
     if returned is None or isinstance(returned, str):
-        return {"status": "success", "error": "", "message": returned or ""}
-    json.dumps(returned, allow_nan=False)
-    return {"status": "success", "error": "", "message": "", "outputs": returned}
+        report["message"] = returned or ""
+    else:
+        report["outputs"] = returned
+    size = len(json.dumps(report, allow_nan=False))
+    if size > LARGEST_REPORT:
+        raise InputRefused(f"expected a result of at most {LARGEST_REPORT} bytes of JSON, got {size}")
+    return report
 
 
 def _as_text(data: Any) -> str:

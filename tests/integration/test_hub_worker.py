@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 from websockets.sync.client import ClientConnection
 
+from missiondesk.components import worker
 from missiondesk.components.worker import Component
 from missiondesk.settings import Settings
 from models.component import CommandStatus
@@ -81,6 +82,54 @@ def test_outputs_are_reported_and_several_run_at_once(hub: Hub, desk: HubDesk):
         assert [desk.ended(each).outputs for each in given] == [{"rows": [index]} for index in range(3)]
 
 
+@pytest.mark.parametrize("result", ["x" * 1_100_000, ["x"] * 300_000])
+def test_a_result_that_is_too_large_is_a_failure(hub: Hub, desk: HubDesk, result: object):
+    large = Component("large")
+
+    @large.handler
+    def work(args, meta):
+        return result
+
+    with running(large, hub.address):
+        wait_until(lambda: hub.online() == ["large"], "the component to be online")
+        outcome = desk.ended(desk.commands.give(desk.registry.find("large").id, desk.work()))
+    assert outcome.status is CommandStatus.FAILED and "at most 1000000 bytes" in outcome.error
+    assert large.connections == 1
+
+
+def test_an_error_that_is_too_long_is_cut(hub: Hub, desk: HubDesk):
+    wordy = Component("wordy")
+
+    @wordy.handler
+    def work(args, meta):
+        raise ValueError("x" * 2_000_000)
+
+    with running(wordy, hub.address):
+        wait_until(lambda: hub.online() == ["wordy"], "the component to be online")
+        outcome = desk.ended(desk.commands.give(desk.registry.find("wordy").id, desk.work()))
+    assert outcome.status is CommandStatus.FAILED and outcome.error.startswith("ValueError: xxx")
+
+
+def test_sessions_that_end_in_an_error_make_the_pauses_longer(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(worker.random, "uniform", lambda low, high: high)
+    component = Component("unlucky")
+    component.handler(lambda args, meta: None)
+    pauses: list[float] = []
+
+    async def break_off(server: str) -> bool:
+        raise ConnectionClosedError(None, None)
+
+    async def note(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 9:
+            component.stop()
+
+    monkeypatch.setattr(component, "_session", break_off)
+    monkeypatch.setattr(component, "_rest", note)
+    component.run("http://127.0.0.1:1")
+    assert pauses == [0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 15, 15, 15]
+
+
 def test_a_lost_connection_repeats_the_command_and_not_the_work(settings: Settings, hub: Hub, desk: HubDesk):
     worked: list[int] = []
     begun, go_on = threading.Event(), threading.Event()
@@ -96,11 +145,13 @@ def test_a_lost_connection_repeats_the_command_and_not_the_work(settings: Settin
         wait_until(lambda: hub.online() == ["steady"], "the component to be online")
         given = desk.commands.give(desk.registry.find("steady").id, desk.work(7))
         assert begun.wait(20)
+        answer_by = desk.rows("SELECT answer_by FROM component_command")
         known = desk.registry.find("steady").hash
         hub.http.post("/module/close_websocket", json={"module_hash": known})
         wait_until(lambda: component.connections == 2, "the component to come back")
         sends = "SELECT sends FROM component_command"
         wait_until(lambda: desk.rows(sends) == [(2,)], "the command to be sent again")
+        assert desk.rows("SELECT answer_by FROM component_command") == answer_by, "it is no new command"
         go_on.set()
         assert desk.ended(given).status is CommandStatus.SUCCEEDED
     assert worked == [7]
