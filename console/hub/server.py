@@ -10,16 +10,18 @@ from fastapi import FastAPI
 
 from console.api.access import guard
 from console.hub.impatient_http import ImpatientHttp
+from console.hub.patient_websocket import PatientWebSocket
 from console.hub.routes import router
 from missiondesk.settings import Settings
 from missiondesk.store.database import connect
 
-# A peer that answers no ping for 120 s in all is offline. Compression would cost each idle socket 30 kB.
+# A peer that sends nothing for 120 s in all is offline. The pings are frequent for the sake of those that can't
+# answer while they work: their silence then begins with the work. Compression would cost each idle socket 30 kB.
 UVICORN_OPTIONS: dict[str, Any] = {
     "http": ImpatientHttp,
-    "ws": "websockets-sansio",
-    "ws_ping_interval": 40.0,
-    "ws_ping_timeout": 80.0,
+    "ws": PatientWebSocket,
+    "ws_ping_interval": 20.0,
+    "ws_ping_timeout": 100.0,
     "ws_max_size": 1_048_576,
     "ws_per_message_deflate": False,
     "timeout_graceful_shutdown": 10,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -86,22 +87,43 @@ def test_a_websocket_may_be_silent(hub: Hub):
         assert hub.online() == ["silent"]
 
 
-def test_a_module_that_answers_no_ping_is_offline(
-    database_url: str, short_home, monkeypatch: pytest.MonkeyPatch
-):
-    """After 120 s; here after 2."""
+@pytest.fixture
+def strict_hub(database_url: str, short_home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """Silence is allowed for 120 s; here for 2."""
     assert UVICORN_OPTIONS["ws_ping_interval"] + UVICORN_OPTIONS["ws_ping_timeout"] == SILENCE_SECONDS == 120
     monkeypatch.setitem(UVICORN_OPTIONS, "ws_ping_interval", 1.0)
     monkeypatch.setitem(UVICORN_OPTIONS, "ws_ping_timeout", 1.0)
     given = {"MISSIONDESK_DATABASE_URL": database_url, "MISSIONDESK_HOME": str(short_home)}
-    with threaded_hub(Settings.load(given)) as hub:
-        dead, alive = hub.register("dead"), hub.register("alive")
-        port = int(hub.address.rpartition(":")[2])
-        with (
-            hub.websocket(f"hash={alive}"),
-            socket.create_connection(("127.0.0.1", port), timeout=20) as peer,
-        ):
-            peer.sendall(HANDSHAKE % dead.encode())
-            assert b" 101 " in peer.recv(65_536)
-            wait_until(lambda: sorted(hub.online()) == ["alive", "dead"], "both to be online")
-            wait_until(lambda: hub.online() == ["alive"], "the silent one to be offline")
+    with threaded_hub(Settings.load(given)) as running:
+        yield running
+
+
+@contextmanager
+def deaf_module(hub: Hub, name: str) -> Iterator[socket.socket]:
+    """One that answers no ping."""
+    known, port = hub.register(name), int(hub.address.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
+        peer.sendall(HANDSHAKE % known.encode())
+        assert b" 101 " in peer.recv(65_536)
+        wait_until(lambda: name in hub.online(), f"{name} to be online")
+        yield peer
+
+
+def test_a_module_that_is_silent_is_offline(strict_hub: Hub):
+    alive = strict_hub.register("alive")
+    with strict_hub.websocket(f"hash={alive}"), deaf_module(strict_hub, "dead"):
+        wait_until(lambda: sorted(strict_hub.online()) == ["alive", "dead"], "both to be online")
+        wait_until(lambda: strict_hub.online() == ["alive"], "the silent one to be offline")
+
+
+def test_a_module_that_answers_no_ping_but_speaks_is_online(strict_hub: Hub):
+    with deaf_module(strict_hub, "busy") as peer:
+        peer.settimeout(0.2)
+        began = time.monotonic()
+        while time.monotonic() - began < 4:
+            peer.sendall(b"\x81\x8f\0\0\0\0" + b'{"type":"ping"}')
+            with suppress(TimeoutError):
+                while peer.recv(65_536):
+                    pass
+        assert strict_hub.online() == ["busy"]
+        wait_until(lambda: strict_hub.online() == [], "it to be offline, silent now")
