@@ -20,6 +20,7 @@ def timed_flow(batch: UUID) -> State[None]:
     outcome = run_timed_items(untouched(desk_of_this_process().engine), batch, str(flow_run.id))
     if outcome is None:
         return Completed(
-            name="Skipped", message="nothing left to run: done elsewhere, expired, or out of attempts"
+            name="Skipped",
+            message="nothing to run: done elsewhere, expired, out of attempts, or before its time",
         )
     return Completed(message=str(outcome))

@@ -15,8 +15,8 @@ from console.hub.routes import router
 from missiondesk.settings import Settings
 from missiondesk.store.database import connect
 
-# A peer that sends nothing for 120 s in all is offline. The pings are frequent for the sake of those that can't
-# answer while they work: their silence then begins with the work. Compression would cost each idle socket 30 kB.
+# A peer that sends nothing for 120 s in all is offline. Pings are frequent, so that the silence of one that
+# answers none while it works begins with its work. Compression would cost each idle socket 30 kB.
 UVICORN_OPTIONS: dict[str, Any] = {
     "http": ImpatientHttp,
     "ws": PatientWebSocket,

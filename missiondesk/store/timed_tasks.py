@@ -21,6 +21,9 @@ from models.timed_tables import timed_task
 # Announced whenever items were written that wait for their time.
 CHANNEL = "missiondesk_timed"
 
+# Prefect rounds to seconds when it starts a run, and its clock may be another one.
+EARLY = timedelta(seconds=2)
+
 _LONGEST_PROBLEM = 2000
 
 _GIVEN = """
@@ -92,9 +95,10 @@ class TimedTasks:
     def claim_batch(
         self, batch: UUID, holder: str, now: datetime, *, lease_seconds: float, most_attempts: int
     ) -> list[ClaimedItem]:
-        """Claim what is left to begin of a batch, in the order in which it was given."""
+        """Claim what is due and left to begin of a batch, in the order in which it was given."""
         free = and_(
             timed_task.c.batch == batch,
+            timed_task.c.executed_time <= now + EARLY,
             timed_task.c.attempts < most_attempts,
             timed_task.c.expires_at >= now,
             or_(_IS_FREE, timed_task.c.status == TimedStatus.FAILURE),
@@ -115,11 +119,24 @@ class TimedTasks:
             for row in sorted(rows, key=lambda row: row.position)
         ]
 
+    def ask_again(self, batch: UUID, now: datetime) -> None:
+        """The run that a desk asked for came before its time, so another one is wanted for what is ahead."""
+        ahead = and_(timed_task.c.batch == batch, timed_task.c.executed_time > now + EARLY, _IS_FREE)
+        with self._engine.connect() as connection:
+            connection.execute(_update(_locked(ahead)).values(asked_at=None))
+
     def renew(self, holder: str, lease_seconds: float) -> int:
         """Lengthen the lease of everything that `holder` still holds; how many items that are."""
         with self._engine.connect() as connection:
             renewed = _update(_locked(timed_task.c.holder == holder))
             return connection.execute(renewed.values(lease_expires_at=lease_for(lease_seconds))).rowcount
+
+    def hold(self, keys: Collection[str], holder: str, lease_seconds: float) -> set[str]:
+        """Lengthen the lease of those of these items that `holder` still holds; their keys."""
+        held = and_(timed_task.c.key.in_(list(keys)), timed_task.c.holder == holder)
+        renewed = _update(_locked(held)).values(lease_expires_at=lease_for(lease_seconds))
+        with self._engine.connect() as connection:
+            return set(connection.scalars(renewed.returning(timed_task.c.key)))
 
     def finish(self, keys: Collection[str], holder: str, status: TimedStatus, problem: str = "") -> int:
         """End items that `holder` holds; how many they were. Fewer than `keys` when a lease was lost."""

@@ -18,7 +18,7 @@ from models.timed import TimedStatus
 
 
 def run_batch(engine: Engine, batch: UUID, holder: str, now: datetime) -> TimedOutcome | None:
-    """Claim what is left of the batch and call its function; None when nothing is left.
+    """Claim what is due and left of the batch and call its function; None when nothing is.
 
     Raises InputRefused when the function can't be imported, and what the function raises; the items have
     failed then, and are tried again while attempts are left.
@@ -33,6 +33,7 @@ def run_batch(engine: Engine, batch: UUID, holder: str, now: datetime) -> TimedO
         most_attempts=settings.attempts,
     )
     if not items:
+        store.ask_again(batch, whole_second(now))
         return None
     first = items[0]
     timestamp = first.call["timestamp"]

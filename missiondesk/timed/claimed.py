@@ -33,7 +33,7 @@ class Claimed:
         self._keeper = threading.Thread(target=self._keep_lease, name="timed-lease", daemon=True)
         self._errors: list[Exception] = []
         self.results: dict[Timestamp, Any] = {}
-        self.ran = self.expired = 0
+        self.ran = self.expired = self.lost = 0
 
     def __enter__(self) -> Claimed:
         if self._groups:
@@ -48,14 +48,14 @@ class Claimed:
             self._keeper.join(timeout=self._settings.lease_seconds)
 
     def groups(self) -> Iterator[Group]:
-        """Those whose time has not run out when their turn comes."""
+        """What is still held, and whose time has not run out, when its turn comes."""
         for group in self._groups:
             now = self._now + timedelta(seconds=time.monotonic() - self._begun)
             if place(group.instant, now, self._settings.window) is Place.OUTSIDE:
                 self._finish(group, TimedStatus.EXPIRED)
                 self.expired += len(group.items)
-            else:
-                yield group
+            elif (held := self._held(group)).items:
+                yield held
 
     @contextmanager
     def running(self, group: Group) -> Iterator[None]:
@@ -77,6 +77,15 @@ class Claimed:
             raise self._errors[0]
         if self._errors:
             raise ExceptionGroup(f"{len(self._errors)} timestamps failed", self._errors)
+
+    def _held(self, group: Group) -> Group:
+        held = group.only(self._store.hold(group.items.keys(), self._holder, self._settings.lease_seconds))
+        if lost := len(group.items) - len(held.items):
+            self.lost += lost
+            log.warning(
+                "timed task: the lease of %d item(s) of %s ran out before their turn", lost, group.instant
+            )
+        return held
 
     def _finish(self, group: Group, status: TimedStatus, problem: str = "") -> None:
         lost = len(group.items) - self._store.finish(group.items.keys(), self._holder, status, problem)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from numbers import Integral
 from typing import Any
 
 from missiondesk.timed.instants import read_instant
@@ -52,6 +53,12 @@ def read_groups(executed_data: object, keying: Keying) -> list[Group]:
     return groups
 
 
+def _plain(timestamp: Any) -> Any:
+    """A whole number of any kind, numpy's too, as an int."""
+    whole = isinstance(timestamp, Integral) and not isinstance(timestamp, bool)
+    return int(timestamp) if whole else timestamp
+
+
 class _Reader:
     def __init__(self, keying: Keying) -> None:
         self._keying = keying
@@ -63,7 +70,8 @@ class _Reader:
             return []
         spelled: dict[datetime, Timestamp] = {}
         found: dict[datetime, dict[str, Mapping[str, Any]]] = {}
-        for timestamp, items in executed_data.items():
+        for given, items in executed_data.items():
+            timestamp = _plain(given)
             try:
                 instant = read_instant(timestamp)
             except ValueError as error:

@@ -14,6 +14,7 @@ from missiondesk.timed.begin import TimedCall, begin
 from missiondesk.timed.claimed import Claimed
 from missiondesk.timed.items import Group
 from missiondesk.timed.outcome import TimedOutcome
+from models.errors import InputRefused
 from models.timed import TimedNames
 
 
@@ -51,6 +52,10 @@ class TimedTask:
         return self._run(claimed, TimedOutcome(), args, kwargs)
 
     def _timed_call(self, given: BoundArguments) -> TimedCall:
+        if not given.args:
+            raise InputRefused(
+                f"timed task {self.names.task!r}: expected executed_data, {{timestamp: [{{…}}, …]}}, got none"
+            )
         return TimedCall(
             self.names, self.unique, self.repeatable, given.args[0], given.args[1:], given.kwargs
         )
@@ -80,4 +85,10 @@ def _handed(group: Group) -> dict[Any, list[Mapping[str, Any]]]:
 
 def _ended(claimed: Claimed, rest: TimedOutcome) -> TimedOutcome:
     claimed.raise_failure()
-    return replace(rest, results=claimed.results, ran=claimed.ran, expired=claimed.expired)
+    return replace(
+        rest,
+        results=claimed.results,
+        ran=claimed.ran,
+        skipped=rest.skipped + claimed.lost,
+        expired=claimed.expired,
+    )

@@ -165,11 +165,26 @@ def test_a_run_calls_the_function_once_with_all_items_and_arguments(engine: Engi
 
 @pytest.mark.parametrize("moment", ["aware", "text", "digits"])
 def test_a_timestamp_comes_back_as_it_was_spelled(engine: Engine, moment: str) -> None:
-    at = datetime.fromtimestamp(soon(), UTC)
+    at = datetime.fromtimestamp(soon(2), UTC)
     spelled = {"aware": at, "text": at.isoformat(), "digits": str(int(at.timestamp()))}[moment]
     examples.plain({spelled: [{"channel": "A"}]})
     run_batches(engine)
     assert examples.CALLS[0][1] == {spelled: [{"channel": "A"}]}
+
+
+def test_a_run_that_is_started_before_its_time_leaves_the_items_to_another(
+    engine: Engine, runs: TimedRuns
+) -> None:
+    """Someone starts it in Prefect's UI."""
+    examples.plain({soon(): [{"channel": "A"}]})
+    assert runs.ask(datetime.now(UTC)) == 1
+    (early,) = run_batches(engine)
+    assert early.name == "Skipped" and "before its time" in early.message
+    assert (examples.CALLS, rows(engine)[0].attempts) == ([], 0)
+    assert runs.ask(datetime.now(UTC)) == 1
+    come_due(engine)
+    (on_time,) = run_batches(engine)
+    assert on_time.message == "1 ran"
 
 
 def test_what_a_call_ran_meanwhile_is_not_run_again(engine: Engine, runs: TimedRuns) -> None:
@@ -177,6 +192,7 @@ def test_what_a_call_ran_meanwhile_is_not_run_again(engine: Engine, runs: TimedR
     examples.plain({timestamp: [{"channel": "A"}, {"channel": "B"}]})
     now = datetime.fromtimestamp(timestamp, UTC)
     examples.plain.timed_task.call(now, {timestamp: [{"channel": "A"}]})
+    come_due(engine)
     run_batches(engine)
     assert [call[1][timestamp] for call in examples.CALLS] == [[{"channel": "A"}], [{"channel": "B"}]]
 
@@ -280,6 +296,7 @@ def test_what_has_expired_is_neither_asked_for_nor_run(engine: Engine, runs: Tim
 def test_a_function_that_is_gone_is_a_failure_that_says_so(engine: Engine) -> None:
     examples.plain({soon(): [{"channel": "A"}]})
     sql(engine, "UPDATE timed_task SET entrypoint = 'no_such_module:plain'")
+    come_due(engine)
     (state,) = run_batches(engine)
     with pytest.raises(InputRefused, match="on PYTHONPATH"):
         state.result()
@@ -297,6 +314,7 @@ def test_hostile_names_reach_prefect_as_text(engine: Engine, runs: TimedRuns) ->
     assert runs.ask(datetime.now(UTC)) == 1
     (run,) = asked_for(engine)
     assert run.name.startswith(hostile)
+    come_due(engine)
     assert run_batches(engine)[0].name == "Completed"
 
 

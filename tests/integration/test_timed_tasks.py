@@ -179,6 +179,36 @@ class TestOnce:
         assert long.timed_task.call(TWO_O_CLOCK, data).results[AT_2_00].skipped == 1
         assert statuses(engine) == [TimedStatus.SUCCESS]
 
+    def test_what_another_took_over_meanwhile_is_not_handed_over(self, engine: Engine) -> None:
+        """The first group took so long, without a sign of life, that its lease ran out."""
+        calls: list[Any] = []
+
+        @timed_task(task="push", task_name="", flag="1", unique=["channel"])
+        def push(executed_data: Any) -> None:
+            calls.append(executed_data)
+            if len(calls) == 1:
+                sql(engine, "UPDATE timed_task SET holder = 'other' WHERE item ->> 'channel' = 'B'")
+
+        outcome = push.timed_task.call(
+            TWO_O_CLOCK,
+            {
+                AT_1_00: [{"channel": "A"}],
+                AT_1_00 + 60: [{"channel": "B"}],
+                AT_2_00: [{"channel": "B"}, {"channel": "C"}],
+            },
+        )
+        assert calls == [{AT_1_00: [{"channel": "A"}]}, {AT_2_00: [{"channel": "C"}]}]
+        assert (outcome.ran, outcome.skipped) == (2, 2)
+        assert [row.holder for row in rows(engine)] == [None, "other", "other", None]
+
+    def test_a_call_without_items_says_what_is_missing(self, engine: Engine) -> None:
+        @timed_task(task="push", task_name="", flag="1", unique=["channel"])
+        def push(executed_data: Any = None, more: Any = 0) -> None: ...
+
+        for arguments in ({}, {"more": 1}):
+            with pytest.raises(InputRefused, match="'push': expected executed_data"):
+                push(**arguments)
+
 
 class TestFailures:
     def test_a_failed_item_is_tried_again_while_attempts_are_left(self, engine: Engine) -> None:

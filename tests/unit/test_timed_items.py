@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -130,3 +131,12 @@ def test_every_problem_is_told_up_to_a_bound() -> None:
         read_groups({1795348800: [{}] * 25}, PUSH)
     assert str(refused.value).count("expected this field") == 20
     assert str(refused.value).endswith("and 5 more")
+
+
+def test_numpys_integers_are_timestamps_like_ints() -> None:
+    seconds = int(NOON.timestamp())
+    (group,) = read_groups({numpy.int64(seconds): [{"channel": "A"}]}, PUSH)
+    assert group.instant == NOON
+    assert group.timestamp == seconds and type(group.timestamp) is int
+    with pytest.raises(InputRefused):
+        read_groups({numpy.bool_(True): [{"channel": "A"}]}, PUSH)
