@@ -26,6 +26,8 @@ _DESK_TABLES = {
 }
 _DESK_TIME = "open_time"
 
+_CSV_ENCODING = "utf-8-sig"  # Excel begins its files with a byte order mark
+
 _UNIT_SECONDS: dict[Unit, int] = {"s": 1, "min": 60, "h": 3600, "D": 86_400}
 
 
@@ -48,19 +50,25 @@ class RequiredData:
     def write(self, connection: Connection, requirements: Sequence[DataRequirement], outputs: Any) -> None:
         """Append what a component reported: for one requirement a list of rows, else `{table_name: rows}`.
 
-        Raises InputRefused for rows that do not fit; tables then stay as they were once the transaction of
-        `connection` is rolled back, files do not.
+        Raises InputRefused for rows that do not fit; files then stay as they were, and tables once the
+        transaction of `connection` is rolled back.
         """
+        reported: dict[str, list[tuple[DataRequirement, list[dict[str, Any]]]]] = {"table": [], "csv": []}
         for requirement in requirements:
             rows = outputs.get(requirement.table_name) if isinstance(outputs, dict) else outputs
             if rows is None:
                 continue
             if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
                 raise InputRefused(f"outputs for {requirement.table_name!r}: expected a list of objects")
-            if rows and requirement.table_kind == "csv":
-                self._append_csv(requirement, rows)
-            elif rows:
-                self._append_table(connection, requirement, rows)
+            if rows:
+                reported[requirement.table_kind].append((requirement, rows))
+        for requirement, rows in reported["csv"]:
+            self._csv_columns(requirement, rows)
+        for requirement, rows in reported["table"]:
+            self._append_table(connection, requirement, rows)
+        # Last, as a file is not rolled back.
+        for requirement, rows in reported["csv"]:
+            self._append_csv(requirement, rows)
 
     def _table_rows(
         self, requirement: DataRequirement, begin: datetime, end: datetime
@@ -101,12 +109,17 @@ class RequiredData:
         self, connection: Connection, requirement: DataRequirement, rows: list[dict[str, Any]]
     ) -> None:
         table = self._users_table(requirement.table_name)
-        names = requirement.table_columns or tuple(column.name for column in table.columns)
-        for name in {name for row in rows for name in row}:
-            if name not in names:
-                raise InputRefused(f"{table.name}: expected columns among {', '.join(names)}, got {name!r}")
+        allowed = [
+            column.name
+            for column in table.columns
+            if not requirement.table_columns or column.name in requirement.table_columns
+        ]
+        names = _names(rows)
+        for name in names:
+            if name not in allowed:
+                raise InputRefused(f"{table.name}: expected columns among {', '.join(allowed)}, got {name!r}")
         try:
-            connection.execute(insert(table), [{name: row.get(name) for name in rows[0]} for row in rows])
+            connection.execute(insert(table), [{name: row.get(name) for name in names} for row in rows])
         except (DBAPIError, ValueError) as error:
             said = error.orig if isinstance(error, DBAPIError) else error
             raise InputRefused(f"{table.name}: {str(said).strip()}") from None
@@ -115,7 +128,7 @@ class RequiredData:
         path = self._csv_path(requirement.table_name)
         found: list[tuple[datetime, dict[str, Any]]] = []
         try:
-            with path.open(newline="", encoding="utf-8") as file:
+            with path.open(newline="", encoding=_CSV_ENCODING) as file:
                 reader = csv.DictReader(file)
                 header = reader.fieldnames or []
                 dated = _time_name(header, requirement)
@@ -127,19 +140,27 @@ class RequiredData:
                     fits = all(row[name] == str(value) for name, value in requirement.where.items())
                     if begin <= at <= end and floored(at, requirement.time_unit) == at and fits:
                         found.append((at, {name: row[name] for name in requirement.table_columns or header}))
+                    if len(found) > MOST_ROWS:
+                        raise InputRefused(f"{path.name}: expected at most {MOST_ROWS} rows, got more")
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise InputRefused(f"{path.name}: expected a readable CSV file, got {error}") from None
-        return [row for _, row in sorted(found, key=lambda entry: entry[0])][:MOST_ROWS]
+        return [row for _, row in sorted(found, key=lambda entry: entry[0])]
+
+    def _csv_columns(self, requirement: DataRequirement, rows: list[dict[str, Any]]) -> list[str]:
+        path = self._csv_path(requirement.table_name)
+        given = _names(rows)
+        names = list(requirement.table_columns or given)
+        if path.exists():
+            with path.open(newline="", encoding=_CSV_ENCODING) as file:
+                names = next(csv.reader(file), names)
+        if surplus := set(given) - set(names):
+            raise InputRefused(f"{path.name}: expected columns among {names}, got {sorted(surplus)}")
+        return names
 
     def _append_csv(self, requirement: DataRequirement, rows: list[dict[str, Any]]) -> None:
+        names = self._csv_columns(requirement, rows)
         path = self._csv_path(requirement.table_name)
-        names = list(requirement.table_columns or rows[0])
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            with path.open(newline="", encoding="utf-8") as file:
-                names = next(csv.reader(file), names)
-        if surplus := {name for row in rows for name in row} - set(names):
-            raise InputRefused(f"{path.name}: expected columns among {names}, got {sorted(surplus)}")
         with path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, names)
             if file.tell() == 0:
@@ -172,6 +193,11 @@ def floored(instant: datetime, unit: Unit) -> datetime:
     """The start of the second, minute, hour or UTC day."""
     seconds = _UNIT_SECONDS[unit]
     return datetime.fromtimestamp(int(instant.timestamp()) // seconds * seconds, UTC)
+
+
+def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The columns of all rows, in the order in which they come first."""
+    return list(dict.fromkeys(name for row in rows for name in row))
 
 
 def _column(table: Table, name: str, known: Mapping[str, Column[Any]] | None = None) -> Column[Any]:

@@ -135,6 +135,61 @@ def test_outputs_are_appended_to_their_tables(data: RequiredData, engine: Engine
             data.write(connection, wanted, bad)
 
 
+def test_rows_of_different_columns_are_written_with_all_of_them(data: RequiredData, engine: Engine):
+    wanted = requirements_of([{"table_name": "load"}, {"table_kind": "csv", "table_name": "made"}])
+    outputs = {
+        "load": [{"time": "2025-01-01T00:00:00Z"}, {"time": "2025-01-02T00:00:00Z", "site": "south"}],
+        "made": [{"time": "2024-01-02T10:00:00Z"}, {"time": "2024-01-02T10:00:00Z", "x": 5}],
+    }
+    with transaction(engine) as connection:
+        data.write(connection, wanted, outputs)
+    with engine.connect() as connection:
+        query = text("SELECT site FROM data.load WHERE time >= '2025-01-01Z' ORDER BY time")
+        assert connection.scalars(query).all() == [None, "south"]
+    assert [row["x"] for row in rows(data, table_kind="csv", table_name="made", time_unit="h")] == ["", "5"]
+
+
+@pytest.mark.parametrize("columns", [[], ["time", "nothing"]])
+def test_a_column_that_the_table_does_not_have_is_named(data: RequiredData, engine: Engine, columns):
+    wanted = requirements_of({"table_name": "load", "table_columns": columns})
+    reported = [{"time": "2025-01-01T00:00:00Z"}, {"time": "2025-01-02T00:00:00Z", "nothing": 1}]
+    with pytest.raises(InputRefused, match="'nothing'"), transaction(engine) as connection:
+        data.write(connection, wanted, reported)
+
+
+@pytest.mark.parametrize("bad", [{"load": [{"nothing": 1}]}, {"load": "x"}, {"last": [{"other": 1}]}])
+def test_no_file_is_written_when_anything_is_refused(data: RequiredData, engine: Engine, tmp_path, bad):
+    (tmp_path / "data" / "last.csv").write_text("time,x\n")
+    wanted = requirements_of(
+        [
+            {"table_kind": "csv", "table_name": "made"},
+            {"table_name": "load"},
+            {"table_kind": "csv", "table_name": "last"},
+        ]
+    )
+    with pytest.raises(InputRefused), transaction(engine) as connection:
+        data.write(connection, wanted, {"made": [{"time": "2024-01-02T10:00:00Z"}], **bad})
+    assert not (tmp_path / "data" / "made.csv").exists()
+
+
+def test_a_csv_file_with_a_byte_order_mark(data: RequiredData, engine: Engine, tmp_path):
+    path = tmp_path / "data" / "excel.csv"
+    path.write_text("time,x\n2024-01-02T10:00:00Z,1\n", encoding="utf-8-sig")
+    wanted = {"table_kind": "csv", "table_name": "excel", "time_unit": "h"}
+    with transaction(engine) as connection:
+        data.write(connection, requirements_of(wanted), [{"time": "2024-01-02T10:00:00Z", "x": 2}])
+    assert [row["x"] for row in rows(data, **wanted)] == ["1", "2"]
+
+
+def test_a_csv_file_of_too_many_rows_is_refused(data: RequiredData, monkeypatch: pytest.MonkeyPatch):
+    wanted = {"table_kind": "csv", "table_name": "prices", "time_begin": -1, "time_unit": "h"}
+    monkeypatch.setattr("missiondesk.components.data.MOST_ROWS", 3)
+    assert len(rows(data, **wanted)) == 3
+    monkeypatch.setattr("missiondesk.components.data.MOST_ROWS", 2)
+    with pytest.raises(InputRefused, match="at most 2 rows"):
+        rows(data, **wanted)
+
+
 def test_a_requirement_that_is_not_valid_refuses_the_registration(engine: Engine):
     with pytest.raises(InputRefused, match="time_unit"):
         Registry(engine).register("m", input_data={"table_name": "load", "time_unit": "week"})
