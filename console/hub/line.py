@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -10,6 +11,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from console.hub.frames import command_frame
 from missiondesk.components.switchboard import Claimed, Opened
+
+log = logging.getLogger(__name__)
 
 # Anything beyond this that a module does not read closes its connection.
 LARGEST_BACKLOG = 2000
@@ -74,6 +77,10 @@ class Line:
                 except (WebSocketDisconnect, RuntimeError):  # refused before its first byte was written
                     self._waiting.appendleft(item)
                     self._open = False
+                    break
+                except Exception:  # it may have been sent, so it is left to its deadline
+                    log.exception("%s: something could not be sent", self.component)
+                    self.close_soon(1011, "something could not be sent")
                     break
                 if not isinstance(item, str):
                     self._sent(item)

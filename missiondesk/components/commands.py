@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Engine, Float, Row, bindparam, func, insert, select, update
 
-from missiondesk.components.texts import storable, to_json
+from missiondesk.components.texts import check_storable_json, storable, to_json
 from missiondesk.store.database import transaction
 from missiondesk.store.listen import Connected, Payload, listen
 from models.component import CommandKind, CommandStatus, ExecutionId, Outcome, Work
@@ -69,7 +69,11 @@ class Commands:
             return ExecutionId(row["id"])
 
     def send_message(self, component_id: int, message: Any) -> None:
-        """Hand a text, or a value as JSON, over to the component as it is."""
+        """Hand a text, or a value as JSON, over to the component as it is.
+
+        Raises InputRefused for what is too large, no JSON, or no text that can go over a websocket.
+        """
+        check_storable_json("message", message)
         values = {
             "id": uuid4(),
             "component_id": component_id,

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, Row, and_, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from missiondesk.components.requirements import check_requirements
-from missiondesk.components.texts import check_storable, storable
+from missiondesk.components.texts import check_storable, storable, to_json
 from models.component import Component, ComponentId, Presence, component_hash
 from models.component_tables import component, component_command, component_connection
 from models.errors import InputRefused, MissiondeskError, UnknownName
@@ -190,8 +190,13 @@ def _component(row: Row[Any]) -> Component:
 
 
 def data_of_text(text: str) -> Any:
-    """What a registration's `input_data` or `output_data` says: the JSON value, or the text if it is none."""
+    """What a registration's `input_data` or `output_data` says: the JSON value, or the text if it is none.
+
+    Raises InputRefused for numbers that JSON has no form for.
+    """
     try:
-        return json.loads(text) if text else None
+        value = json.loads(text) if text else None
     except (ValueError, RecursionError):
         return text
+    to_json(value)
+    return value

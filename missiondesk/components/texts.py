@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, NoReturn
 
 from models.errors import InputRefused
@@ -22,22 +23,21 @@ def check_storable(field: str, text: str) -> str:
 
 def check_storable_json(field: str, value: Any) -> None:
     """Raises InputRefused when a text anywhere in the value is one that PostgreSQL could not keep."""
-    match value:
-        case str():
-            check_storable(field, value)
-        case dict():
-            for name, member in value.items():
-                check_storable(field, name)
-                check_storable_json(field, member)
-        case list():
-            for member in value:
-                check_storable_json(field, member)
+    unchecked = [value]
+    while unchecked:
+        match unchecked.pop():
+            case str() as text:
+                check_storable(field, text)
+            case dict() as members:
+                unchecked += [*members, *members.values()]
+            case list() as members:
+                unchecked += members
 
 
 def parse_json(text: str) -> Any:
     """The value of a JSON text. Raises InputRefused for anything else, NaN and endless nesting included."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         said = "too deep a nesting" if isinstance(error, RecursionError) else str(error)
         raise InputRefused(f"expected JSON, got {text[:80]!r}: {said}") from None
@@ -55,3 +55,9 @@ def to_json(value: Any) -> str:
 
 def _refuse_constant(word: str) -> NoReturn:
     raise ValueError(f"{word} is no JSON value")
+
+
+def _finite(digits: str) -> float:
+    if not math.isfinite(number := float(digits)):
+        raise ValueError(f"{digits[:20]} is no number that can be kept")
+    return number

@@ -123,6 +123,31 @@ def test_messages_reach_a_module_by_hash_and_by_id(hub: Hub, desk: HubDesk):
     wait_until(lambda: desk.rows(states) == [("succeeded",)], "the messages to count as handed over")
 
 
+@pytest.mark.parametrize("message", ["\\ud800", "\\u0000"])
+def test_a_message_that_no_websocket_could_bring_is_refused(hub: Hub, desk: HubDesk, message: str):
+    known = hub.register("hears")
+    with hub.websocket(f"hash={known}") as module:
+        wait_until(lambda: hub.online() == ["hears"], "the module to be online")
+        for value in (f'"{message}"', f'{{"{message}": 1}}', f'[["{message}"]]'):
+            body = f'{{"module_hash": "{known}", "message": {value}}}'
+            answered = hub.http.post("/module/send_message", content=body)
+            assert (answered.status_code, answered.json()["code"]) == (400, "3002")
+        hub.http.post("/module/send_message", json={"module_hash": known, "message": "next"})
+        assert module.recv(timeout=10) == "next"
+    assert desk.rows("SELECT count(*) FROM component_command") == [(1,)]
+
+
+@pytest.mark.parametrize("number", ["NaN", "1e999", "-Infinity"])
+def test_numbers_that_json_has_no_form_for_are_bad_data(hub: Hub, number: str):
+    data = f'{{"table_name": "load", "time_begin": {number}}}'
+    answered = hub.http.get("/module/register", params={"name": "m", "input_data": data})
+    assert (answered.status_code, answered.json()["code"]) == (400, "3002")
+    body = f'{{"name": "w", "execute_modules": [{{"name": "m", "args": {number}}}]}}'
+    answered = hub.http.post("/workflow/create", content=body)
+    assert (answered.status_code, answered.json()["code"]) == (400, "3002")
+    assert number in answered.json()["message"]
+
+
 def test_a_connection_is_closed_on_request(hub: Hub):
     known = hub.register("closed")
     with hub.websocket(f"hash={known}") as module:
