@@ -13,7 +13,7 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
-from prefect.exceptions import PrefectException
+from prefect.exceptions import ObjectNotFound, PrefectException
 from sqlalchemy import Engine, select
 
 from deployments.missions import DEPLOYMENT_NAME
@@ -32,6 +32,10 @@ PAGE = 200
 
 class PrefectAway(RetryLater):
     """Prefect's server does not answer; the tables are as they should be, and the schedules follow later."""
+
+
+class NotDeployed(MissiondeskError):
+    """Prefect has no deployment of this Mission, as when its row is not valid."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Reloaded:
 
 
 class Scheduler:
-    """Blocking; must not be called from an event loop's thread. Raises PrefectAway."""
+    """Blocking; must not be called from an event loop's thread. Raises PrefectAway, or what Prefect says."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -74,9 +78,12 @@ class Scheduler:
             log.warning("Mission %s is not scheduled yet: %s", mission_id, error)
 
     def run_now(self, mission_id: int, name: str) -> str:
-        """Ask for one run of a Mission; the id of the flow run."""
+        """Ask for one run of a Mission; the id of the flow run. Raises NotDeployed."""
         self._reach(lambda: sync(self._engine, mission_ids=[mission_id]))
-        return str(self._reach(lambda: asyncio.run(_run_now(name))))
+        try:
+            return str(self._reach(lambda: asyncio.run(_run_now(name))))
+        except ObjectNotFound:
+            raise NotDeployed(f"Prefect has no deployment of Mission {name!r}: is its row valid?") from None
 
     def jobs(self, now: datetime) -> list[Job]:
         """By name and schedule."""
@@ -107,7 +114,14 @@ class Scheduler:
     def _reach(call: Any) -> Any:
         try:
             return call()
-        except (PrefectException, httpx.HTTPError, RuntimeError) as error:
+        except httpx.HTTPStatusError as error:
+            if not error.response.is_server_error:
+                raise
+            raise PrefectAway(f"Prefect's server is in trouble: {error}") from None
+        except (
+            httpx.TransportError,
+            RuntimeError,
+        ) as error:  # Prefect raises the latter where it can't connect
             raise PrefectAway(f"Prefect's server does not answer: {error}") from None
 
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends
 
 from console.hub.answers import EnvelopeRoute, done, json_object
 from console.hub.services import HubServices
-from missiondesk.components.workflows import NewWorkflow, Workflow
+from missiondesk.components.workflows import NewWorkflow, Workflow, WorkflowDisabled
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,8 @@ def create(services: HubServices, body: Body) -> dict[str, Any]:
 def execute(services: HubServices, reference: str) -> dict[str, Any]:
     """Start one run of a workflow now; `reference` is its id or its workflow_id."""
     found = services.workflows.find(reference)
+    if not found.enabled:
+        raise WorkflowDisabled(f"workflow {found.name!r} is not enabled, so nothing would run")
     services.scheduler.run_now(found.mission_id, found.name)
     return done(
         {"workflow_id": found.workflow_id, "workflow_name": found.name, "message": "工作流执行已启动"}

@@ -20,7 +20,7 @@ from missiondesk.store.database import transaction
 from missiondesk.store.saving import save_mission, save_task
 from missiondesk.templates.validation import check_task
 from models.component_tables import workflow
-from models.errors import InputRefused, InvalidRow, UnknownName
+from models.errors import InputRefused, InvalidRow, MissiondeskError, UnknownName
 from models.mission import Mission
 from models.tables import mission, task
 from models.timer import cron_lines
@@ -39,6 +39,10 @@ MOST_MODULES = 200
 
 class WorkflowExists(InputRefused):
     """Another workflow, Mission or id of this name exists; nothing was changed."""
+
+
+class WorkflowDisabled(MissiondeskError):
+    """Runs of a workflow that is not enabled end at once without doing anything, so none is asked for."""
 
 
 class WorkflowModule(BaseModel):

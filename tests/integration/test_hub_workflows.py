@@ -11,15 +11,17 @@ from threading import Thread
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from click.testing import CliRunner
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from sqlalchemy import Connection
 
 from console.hub.commands import components
+from console.hub.scheduler import PrefectAway, Scheduler
 from deployments.missions import DEPLOYMENT_NAME
 from flows.mission import run_mission
 from missiondesk.components import workflows as workflows_module
@@ -135,6 +137,40 @@ def test_a_workflow_is_created_scheduled_listed_and_started(
     (listed,) = hub.http.get("/workflow/list").json()["result"]
     assert listed["workflow_id"] == result["workflow_id"]
     assert hub.http.post("/workflow/nowhere/execute").json()["code"] == "3003"
+
+
+@pytest.mark.prefect
+def test_executing_what_can_not_run_says_why(pool, hub: Hub, desk: HubDesk):
+    desk.registry.register("m")
+    names = [f"{word} {uuid4().hex[:8]}" for word in ("off", "bad")]
+    for name, enable in zip(names, (False, True), strict=True):
+        Workflows(desk.engine).create(new(name, "m", workflow_id=name[:3], enable=enable), NOW)
+    desk.rows("""UPDATE mission SET crontab = '"61 * * * *"' WHERE name LIKE 'bad%' RETURNING id""")
+    for workflow_id, said in (("off", "is not enabled"), ("bad", "no deployment")):
+        answered = hub.http.post(f"/workflow/{workflow_id}/execute", timeout=60)
+        assert (answered.status_code, answered.json()["code"]) == (400, "3001"), answered.text
+        assert said in answered.json()["message"]
+
+
+def test_only_a_server_that_is_away_is_worth_another_try():
+    request = httpx.Request("GET", "http://prefect")
+    refusal, trouble = (
+        httpx.HTTPStatusError("no", request=request, response=httpx.Response(status, request=request))
+        for status in (422, 502)
+    )
+
+    def raising(error: Exception) -> None:
+        def call() -> None:
+            raise error
+
+        Scheduler._reach(call)
+
+    for error in (trouble, httpx.ConnectError("refused"), RuntimeError("Failed to reach API")):
+        with pytest.raises(PrefectAway):
+            raising(error)
+    for error in (refusal, ObjectNotFound(None)):
+        with pytest.raises(type(error)):
+            raising(error)
 
 
 def new(name: str, *modules: str, **given) -> NewWorkflow:
