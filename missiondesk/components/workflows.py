@@ -6,10 +6,10 @@ import logging
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from sqlalchemy import Connection, Engine, Row, func, insert, null, or_, select, update
 
 from missiondesk.components.registry import find_component
@@ -45,10 +45,28 @@ class WorkflowDisabled(MissiondeskError):
     """Runs of a workflow that is not enabled end at once without doing anything, so none is asked for."""
 
 
-class WorkflowModule(BaseModel):
-    """One step: which component, with which arguments."""
+def _text_of_number(given: object) -> object:
+    return str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+
+
+WorkflowId = Annotated[str, BeforeValidator(_text_of_number)]
+
+
+class _OldClients(BaseModel):
+    """As old clients write it: null is absent."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {name: value for name, value in given.items() if value is not None}
+
+
+class WorkflowModule(_OldClients):
+    """One step: which component, with which arguments."""
 
     module_hash: str = ""
     name: str = ""
@@ -66,12 +84,10 @@ class WorkflowModule(BaseModel):
         return self.module_hash or self.name
 
 
-class NewWorkflow(BaseModel):
+class NewWorkflow(_OldClients):
     """What `/workflow/create` takes. `stop_on_fail`: a module that fails ends the run."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    workflow_id: str = Field(default_factory=lambda: uuid4().hex, min_length=1, max_length=200)
+    workflow_id: WorkflowId = Field(default_factory=lambda: uuid4().hex, min_length=1, max_length=200)
     name: str = Field(min_length=1, max_length=200)
     description: str = Field(default="", max_length=10_000)
     enable: bool = True

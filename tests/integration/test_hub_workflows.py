@@ -364,6 +364,22 @@ def test_what_creating_refuses(hub: Hub, desk: HubDesk):
     assert len(desk.rows("SELECT id FROM task")) == 1
 
 
+def test_null_is_absent_and_a_number_is_an_id(hub: Hub):
+    """As old clients write it."""
+    hub.register("m")
+    module = {"module_hash": None, "name": "m", "args": None, "timeout_seconds": None}
+    optional = ("description", "enable", "execute_shift_time", "execute_shift_unit", "timezone")
+    given = {"name": "w", "execute_cron_list": ["0 * * * *"], "execute_modules": [module]}
+    answered = hub.http.post("/workflow/create", json={**dict.fromkeys(optional), **given, "workflow_id": 7})
+    assert answered.status_code == 200, answered.text
+    (listed,) = hub.http.get("/workflow/list").json()["result"]
+    assert (listed["workflow_id"], listed["description"], listed["enable"]) == ("7", "", True)
+    assert (listed["execute_shift_time"], listed["execute_shift_unit"]) == (0, "s")
+    absent = {**given, "name": "v", "workflow_id": None, "execute_modules": None}
+    answered = hub.http.post("/workflow/create", json=absent)
+    assert answered.json()["code"] == "3002" and "execute_modules" in answered.json()["message"]
+
+
 def test_a_workflow_is_found_by_its_own_id_before_its_missions(desk: HubDesk):
     """Ids that look like those of Missions, each given before the Mission of that id is made."""
     desk.registry.register("m")
