@@ -37,6 +37,8 @@ from models.order import ExchangeOrder, OrderType, Position
 # clocks further apart no order gets in: venues refuse deadlines and time stamps that are a minute off.
 _CLOCK_MARGIN: Final = timedelta(minutes=1)
 
+_ASKED: Final = 100
+
 _CANCEL_LOOKS: Final = 10
 _CANCEL_PAUSE_SECONDS: Final = 0.3
 
@@ -206,7 +208,7 @@ class CcxtExchange:
     def find(
         self, client_order_id: str, symbol: str, *, since: datetime, exchange_order_id: str | None = None
     ) -> ExchangeOrder | None:
-        """See the port. Raises ExchangeUnreachable when the venue's lists are longer than it lets us read."""
+        """See the port. Raises ExchangeUnreachable when what the venue lists may be only a part."""
         self._instrument(symbol)
         if exchange_order_id is not None:
             known = self._fetch(exchange_order_id, symbol)
@@ -217,11 +219,17 @@ class CcxtExchange:
             if direct is not None:
                 return direct
         seen: set[str] = set()
+        events: list[Mapping[str, Any]] = []
         for method in self._order_lists():
             for raw in self._listed(method, symbol, since, {"clientOrderId": client_order_id}):
-                if _same_id(raw.get("clientOrderId"), client_order_id):
+                if not _same_id(raw.get("clientOrderId"), client_order_id):
+                    seen.add(raw["id"])
+                elif self._venue.lists_events and method != "fetch_open_orders":
+                    events.append(raw)
+                else:
                     return self._with_fee(self._order_of(raw))
-                seen.add(raw["id"])
+        if events:
+            return self._last_of(events)
         filled: dict[str, None] = {}
         for raw in self._listed("fetch_my_trades", symbol, since, {}):
             if raw["symbol"] == symbol and raw["order"] not in seen:
@@ -288,6 +296,14 @@ class CcxtExchange:
         fee = values.fees_of((fill["fee"] for fill in fills if fill["fee"]), instrument, order.average)
         return replace(order, fee=fee * unit)
 
+    def _last_of(self, events: Sequence[Mapping[str, Any]]) -> ExchangeOrder:
+        """Raises ExchangeUnreachable for a single event that may be the order's beginning."""
+        last = max(events, key=lambda raw: (Decimal(raw["filled"]), raw["status"] != "closed"))
+        left = Decimal(last["info"]["quantity"])
+        if len(events) == 1 and left > 0 and last["status"] != "rejected":
+            raise ExchangeUnreachable(f"{self._name} does not tell yet how order {last['id']} ended")
+        return self._order_of({**last, "amount": str(left + Decimal(last["filled"]))})
+
     def _orders_by_id(self, exchange_order_ids: Sequence[str], symbol: str) -> Iterator[Mapping[str, Any]]:
         """In as few requests as the venue lets us: each may fail, and then all has to be asked anew."""
         at_once = self._venue.orders_at_once
@@ -316,12 +332,14 @@ class CcxtExchange:
         if method == "fetch_open_orders":
             yield from self._wire.read(list, method, symbol, None, None, dict(parameters))
         elif self._venue.offset_parameter is None:
-            served = self._wire.read(list, method, symbol, start, page, {})
+            served = self._wire.read(list, method, symbol, start, page or _ASKED, {})
+            # What ccxt leaves out of an answer (other markets) took its places there.
+            entries = self._wire.entries
             yield from served
-            if len(served) >= page:
+            if entries >= (page or 1):
                 raise ExchangeUnreachable(
-                    f"{self._name} has more orders of {symbol} since {since:%Y-%m-%d %H:%M:%S} UTC than the "
-                    f"{page} it shows at once; look there by hand"
+                    f"{self._name} may have more orders of {symbol} since {since:%Y-%m-%d %H:%M:%S} UTC than "
+                    f"the {entries} entries it shows at once; look there by hand"
                 )
         else:
             # Newest first: what is added meanwhile moves the rest to later pages, nothing is skipped.

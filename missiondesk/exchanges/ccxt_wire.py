@@ -60,6 +60,8 @@ class Wire:
         self._timeout_seconds = timeout_seconds
         self._translation = Translation(name, venue, credentials)
         self._passage = Passage()
+        self.entries = 0
+        """Of the longest list in the answers to the last call, before ccxt left anything out."""
 
     @cached_property
     def client(self) -> Any:
@@ -118,6 +120,7 @@ class Wire:
 
     def _call_once(self, convert: Callable[[Any], Value], method: str, *arguments: Any) -> Value:
         self._passage = Passage()
+        self.entries = 0
         # ccxt changes the rounding of the decimal context it is called in.
         with decimal.localcontext():
             return convert(getattr(self.client, method)(*arguments))
@@ -136,6 +139,7 @@ class Wire:
             problem = _unreadable(answer, url, self._venue.answers)
             if problem is not None:
                 raise ccxt.BadResponse(f"unreadable answer to {urlsplit(url).path}: {problem}")
+            self.entries = max(self.entries, _longest(answer))
             return answer
 
         def noted_errors(*arguments: Any) -> Any:
@@ -157,6 +161,19 @@ class Wire:
 
         client.fetch, client.handle_errors = checked_fetch, noted_errors
         client.handle_http_status_code, client.nonce = noted_status, rising_nonce
+
+
+def _longest(answer: object) -> int:
+    """How many entries the longest list in an answer has; some venues' lists are objects by id."""
+    match answer:
+        case list():
+            return max(len(answer), *map(_longest, answer), 0)
+        case dict():
+            parts = list(answer.values())
+            by_id = len(parts) if all(isinstance(part, dict) for part in parts) else 0
+            return max(by_id, *map(_longest, parts), 0)
+        case _:
+            return 0
 
 
 def _unreadable(answer: object, url: str, answers: Mapping[str, tuple[str, ...]]) -> str | None:

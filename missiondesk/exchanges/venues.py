@@ -20,6 +20,9 @@ class Venue:
     answers: what each readable answer holds, by the end of its address; "" is for every address. Without it
     a cut answer would read as "no orders".
     offset_parameter: for venues that page their lists; others show the newest `page` entries and no more.
+    page: None where it is not known how many they show: then nothing but an empty list is known to be whole.
+    lists_events: whether what is no longer open is listed once for each of its events, the first one too,
+    with what was left of it as its quantity.
     candle_page: candles of one answer, None where every answer is the newest ones the venue has at all.
     candles_count_contracts: whether volumes of contract markets are in contracts; mostly they are in coins.
     newest_trades: how many public trades it shows, counted back from now; None where it shows those after
@@ -45,7 +48,8 @@ class Venue:
     deadline_window: tuple[timedelta, timedelta] = (timedelta(0), timedelta(days=1))
     answers: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     offset_parameter: str | None = None
-    page: int = 100
+    page: int | None = None
+    lists_events: bool = False
     candle_page: int | None = 500
     candles_count_contracts: bool = False
     newest_trades: int | None = None
@@ -88,6 +92,7 @@ _VENUES: Final = (
     # Refuses what is older than 30 seconds by the request's own time stamp.
     Venue(
         "okx",
+        page=100,
         answers=MappingProxyType({"": ("data",)}),
         candle_page=300,
         newest_trades=500,
@@ -96,12 +101,15 @@ _VENUES: Final = (
     ),
     Venue(
         "krakenfutures",
+        page=100,
+        lists_events=True,
         client_order_id_length=100,
         deadline_parameter="processBefore",
         candle_page=2000,
     ),
     Venue(
         "bitmex",
+        page=100,
         client_order_id_length=36,
         candle_page=1000,
         candles_count_contracts=True,

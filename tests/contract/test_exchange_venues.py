@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
@@ -16,7 +18,7 @@ from missiondesk.exchanges.ccxt_exchange import CcxtExchange
 from missiondesk.exchanges.credentials import Credentials
 from models.errors import ExchangeUnreachable, VenueClosed
 from models.market import Instrument
-from models.order import Position
+from models.order import ExchangeOrder, Position
 from tests.contract.recorded_venue import Answer, RecordedVenue, Request, recorded_venue, recordings
 
 NOW = datetime(2026, 3, 2, 12, 0, 30, tzinfo=UTC)
@@ -173,6 +175,105 @@ def test_a_kraken_futures_order_carries_its_id_and_deadline(
     sent = dict(parse_qsl(venue.asked("/sendorder")[0].query))
     assert (sent["cliOrdId"], sent["size"], sent["reduceOnly"]) == (CLIENT_ORDER_ID, "10", "true")
     assert sent["processBefore"] == "2026-03-02T12:00:50.000Z"
+
+
+def futures_event(
+    kind: str, order: str = "ours", symbol: str = "PI_XBTUSD", **changes: str
+) -> dict[str, Any]:
+    told = {
+        "uid": order,
+        "tradeable": symbol,
+        "direction": "Buy",
+        "quantity": "10",
+        "filled": "0",
+        "timestamp": str(int(NOW.timestamp() * 1000)),
+        "limitPrice": "20000",
+        "orderType": "Limit",
+        "clientId": CLIENT_ORDER_ID if order == "ours" else "",
+        **changes,
+    }
+    if kind == "OrderUpdated":
+        return {"event": {kind: {"newOrder": told, "reason": "full_fill"}}}
+    return {"event": {kind: {"order": told}}}
+
+
+class TestKrakenFuturesHistory:
+    """Its history is of events, a hundred of all markets at once."""
+
+    @pytest.fixture(autouse=True)
+    def nothing_else(self, venue: RecordedVenue) -> None:
+        venue.says("/openorders", Answer('{"result":"success","openOrders":[]}'))
+        venue.says("/fills", Answer('{"result":"success","fills":[]}'))
+
+    def find(
+        self, venue: RecordedVenue, krakenfutures: CcxtExchange, *events: dict[str, Any]
+    ) -> ExchangeOrder | None:
+        venue.says("/orders", Answer(json.dumps({"elements": events})))
+        return krakenfutures.find(CLIENT_ORDER_ID, "BTC/USD:BTC", since=NOW)
+
+    def test_without_an_event_of_it_an_order_is_absent(
+        self, venue: RecordedVenue, krakenfutures: CcxtExchange
+    ) -> None:
+        assert self.find(venue, krakenfutures, futures_event("OrderPlaced", "another")) is None
+
+    @pytest.mark.parametrize("end", ["/orders", "/fills"])
+    def test_a_page_full_of_another_market_leaves_it_open(
+        self, venue: RecordedVenue, krakenfutures: CcxtExchange, end: str
+    ) -> None:
+        others = [futures_event("OrderPlaced", f"{number}", "PF_ETHUSD") for number in range(100)]
+        fill = {
+            "fillTime": "2026-03-02T12:00:00.000Z",
+            "order_id": "1",
+            "fill_id": "2",
+            "symbol": "pf_ethusd",
+        }
+        fills = [fill | {"side": "buy", "size": 1, "price": 2000, "fillType": "maker"}] * 100
+        venue.says("/fills", Answer(json.dumps({"fills": fills if end == "/fills" else []})))
+        with pytest.raises(ExchangeUnreachable, match="more orders"):
+            self.find(venue, krakenfutures, *(others if end == "/orders" else []))
+
+    def test_an_order_that_was_only_placed_is_not_cancelled(
+        self, venue: RecordedVenue, krakenfutures: CcxtExchange
+    ) -> None:
+        with pytest.raises(ExchangeUnreachable, match="how order ours ended"):
+            self.find(venue, krakenfutures, futures_event("OrderPlaced"))
+
+    @pytest.mark.parametrize(
+        ("last", "status", "filled"),
+        [
+            (futures_event("OrderUpdated", quantity="0", filled="10"), "closed", 10),
+            (futures_event("OrderCancelled", quantity="6", filled="4"), "cancelled", 4),
+            (futures_event("OrderCancelled"), "cancelled", 0),
+        ],
+    )
+    def test_the_last_event_tells_how_it_ended(
+        self,
+        venue: RecordedVenue,
+        krakenfutures: CcxtExchange,
+        last: dict[str, Any],
+        status: str,
+        filled: int,
+    ) -> None:
+        order = self.find(venue, krakenfutures, last, futures_event("OrderPlaced"))
+        assert order is not None
+        assert (order.status, order.amount, order.filled) == (status, 10, filled)
+
+
+@pytest.mark.parametrize("entries", [0, 1])
+def test_where_pages_are_not_known_only_an_empty_list_is_whole(
+    venue: RecordedVenue, okx: CcxtExchange, monkeypatch: pytest.MonkeyPatch, entries: int
+) -> None:
+    monkeypatch.setattr(okx, "_venue", replace(okx._venue, page=None))
+    other = {"instId": "ETH-USDT", "ordId": "1", "side": "buy", "state": "filled", "cTime": "1", "sz": "1"}
+    venue.says("/trade/order", Answer('{"code":"51603","msg":"Order does not exist","data":[]}'))
+    for end in ("/trade/orders-pending", "/trade/fills-history", "/trade/fills"):
+        venue.says(end, Answer('{"code":"0","msg":"","data":[]}'))
+    venue.says("/trade/orders-history", Answer(json.dumps({"code": "0", "data": [other] * entries})))
+    if entries:
+        with pytest.raises(ExchangeUnreachable, match="more orders"):
+            okx.find(CLIENT_ORDER_ID, "BTC/USDT", since=NOW)
+    else:
+        assert okx.find(CLIENT_ORDER_ID, "BTC/USDT", since=NOW) is None
 
 
 def test_bitmex_names_its_closing_and_where_to_go() -> None:
