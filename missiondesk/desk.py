@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from missiondesk.components.gateway import ComponentGateway
 from missiondesk.exchanges.credentials import Credentials
 from missiondesk.exchanges.market_data import LiveMarkets
-from missiondesk.exchanges.open import open_exchange
+from missiondesk.exchanges.open import check_takes_orders, open_exchange
 from missiondesk.exchanges.paper import PaperExchange
 from missiondesk.exchanges.port import Exchange, MarketData, Trading
 from missiondesk.exchanges.sandbox.address import SANDBOXES
@@ -120,7 +120,10 @@ class Desk:
 
     def _trading(self, account: Account, mode: Mode) -> Trading:
         if mode == "live":
-            return self._private(account.name, self.exchange_of(account), account.credentials)
+            exchange = self.exchange_of(account)
+            private = self._private(account.name, exchange, account.credentials)
+            check_takes_orders(exchange)
+            return private
         market, share = self._public(self.exchange_of(account)), self.settings.paper_participation
         return PaperExchange(self.engine, account, market, utc_now, share)
 

@@ -231,7 +231,8 @@ class CcxtExchange:
         if events:
             return self._last_of(events)
         filled: dict[str, None] = {}
-        for raw in self._listed("fetch_my_trades", symbol, since, {}):
+        fills = self._listed("fetch_my_trades", symbol, since, {}) if self._has("fetchMyTrades") else ()
+        for raw in fills:
             if raw["symbol"] == symbol and raw["order"] not in seen:
                 filled[raw["order"]] = None
         for raw in self._orders_by_id(list(filled), symbol):
@@ -319,9 +320,15 @@ class CcxtExchange:
 
     def _order_lists(self) -> Iterator[str]:
         yield "fetch_open_orders"
-        yield "fetch_closed_orders"
+        if self._has("fetchClosedOrders"):
+            yield "fetch_closed_orders"
+        if self._has("fetchOrders") and not (self._has("fetchClosedOrders") and self._has("fetchMyTrades")):
+            yield "fetch_orders"
         if self._wire.client.has["fetchCanceledOrders"] is True:
             yield "fetch_canceled_orders"
+
+    def _has(self, call: str) -> bool:
+        return bool(self._wire.client.has.get(call))
 
     def _listed(
         self, method: str, symbol: str, since: datetime, parameters: Mapping[str, Any]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import decimal
 import logging
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -29,6 +29,19 @@ def known_exchanges() -> list[str]:
     import ccxt
 
     return list(ccxt.exchanges)
+
+
+@cache
+def lacking_for_orders(ccxt_id: str) -> tuple[str, ...]:
+    """What ccxt lacks of an exchange without which an order could not be followed to a certain end."""
+    import ccxt
+
+    has = getattr(ccxt, ccxt_id)().has
+    needed = ("createOrder", "cancelOrder", "fetchBalance", "fetchOrder", "fetchOpenOrders")
+    lacking = tuple(name for name in needed if not has.get(name))
+    # Either tells of an order that filled in part and was cancelled then; closed orders leave it out.
+    shows_fills = has.get("fetchMyTrades") or has.get("fetchOrders")
+    return lacking if shows_fills else (*lacking, "fetchMyTrades or fetchOrders")
 
 
 def _foreign_errors() -> tuple[type[Exception], ...]:

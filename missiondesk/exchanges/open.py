@@ -6,13 +6,13 @@ from difflib import get_close_matches
 from typing import Any
 
 from missiondesk.exchanges.ccxt_exchange import CcxtExchange
-from missiondesk.exchanges.ccxt_wire import known_exchanges
+from missiondesk.exchanges.ccxt_wire import known_exchanges, lacking_for_orders
 from missiondesk.exchanges.credentials import Credentials
 from missiondesk.exchanges.port import Exchange
 from missiondesk.exchanges.sandbox.address import SANDBOXES, ccxt_urls
 from missiondesk.exchanges.venues import VENUES
 from missiondesk.settings import OrderTransport, Settings
-from models.errors import InvalidSetting, UnknownName
+from models.errors import InvalidSetting, UnknownName, VenueClosed
 
 
 def open_exchange(name: str, settings: Settings, credentials: Credentials | None = None) -> Exchange:
@@ -29,6 +29,16 @@ def open_exchange(name: str, settings: Settings, credentials: Credentials | None
         if name not in known:
             raise UnknownName("exchange", name, get_close_matches(name, [*known, *SANDBOXES]) or known)
     return _opened(name, name, settings, credentials)
+
+
+def check_takes_orders(name: str) -> None:
+    """Raises VenueClosed for an exchange where an order's outcome could stay unknown for ever."""
+    lacking = lacking_for_orders(SANDBOXES.get(name, name))
+    if lacking:
+        raise VenueClosed(
+            f"no live orders at {name}: to follow them to a certain end the desk needs what ccxt does not "
+            f"have of it ({', '.join(lacking)}); trade there on paper, or live at another exchange"
+        )
 
 
 def sandbox_url(settings: Settings) -> str:

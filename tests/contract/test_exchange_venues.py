@@ -276,6 +276,16 @@ def test_where_pages_are_not_known_only_an_empty_list_is_whole(
         assert okx.find(CLIENT_ORDER_ID, "BTC/USDT", since=NOW) is None
 
 
+def test_an_order_is_sought_with_the_calls_that_an_exchange_has(
+    venue: RecordedVenue, okx: CcxtExchange
+) -> None:
+    okx._wire.client.has |= {"fetchClosedOrders": False, "fetchCanceledOrders": False}
+    venue.says("/trade/order", Answer('{"code":"51603","msg":"Order does not exist","data":[]}'))
+    for end in ("/trade/orders-pending", "/trade/fills-history", "/trade/fills"):
+        venue.says(end, Answer('{"code":"0","msg":"","data":[]}'))
+    assert okx.find(CLIENT_ORDER_ID, "BTC/USDT", since=NOW) is None
+
+
 def test_bitmex_names_its_closing_and_where_to_go() -> None:
     with pytest.raises(VenueClosed, match=r"2026-09-23.*Kraken Futures"):
         CcxtExchange("bitmex", "bitmex")

@@ -8,12 +8,15 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from missiondesk.desk import Desk
 from missiondesk.exchanges.ccxt_exchange import CcxtExchange
-from missiondesk.exchanges.credentials import credentials_from_environment
-from missiondesk.exchanges.open import open_exchange
+from missiondesk.exchanges.credentials import Credentials, credentials_from_environment
+from missiondesk.exchanges.open import check_takes_orders, open_exchange
 from missiondesk.exchanges.order_checks import order_problem
 from missiondesk.settings import Settings
+from models.account import Account
 from models.errors import CredentialsRefused, InvalidSetting, UnknownName, VenueClosed
 from models.order import OrderType
 from tests.tape_venue import BITCOIN
@@ -52,6 +55,26 @@ def test_an_unknown_name_is_answered_with_the_likeliest_ones(given: str, meant: 
 def test_a_closed_venue_says_so() -> None:
     with pytest.raises(VenueClosed, match="krakenfutures"):
         open_exchange("bitmex", settings())
+
+
+@pytest.mark.parametrize("name", ["kraken", "okx", "krakenfutures", "sandbox_bitmex", "bitstamp", "gemini"])
+def test_live_orders_go_where_they_can_be_followed(name: str) -> None:
+    check_takes_orders(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "lacking"),
+    [("upbit", "fetchMyTrades or fetchOrders"), ("blofin", "fetchOrder"), ("bydfi", "cancelOrder")],
+)
+def test_a_desk_refuses_live_orders_at_an_exchange_that_can_not_tell_of_them_and_trades_there_on_paper(
+    name: str, lacking: str
+) -> None:
+    keys = Credentials(key=SecretStr("a key"), secret=SecretStr("a secret"))
+    desk = Desk(settings(), lambda account: keys)
+    account = Account(name="main", exchange=name)
+    assert desk._trading(account, "paper")
+    with pytest.raises(VenueClosed, match=lacking):
+        desk._trading(account, "live")
 
 
 def test_nothing_imports_ccxt_before_it_is_needed() -> None:
