@@ -25,6 +25,8 @@ Values = Mapping[str, FloatArray]
 
 KEY: Final = ("series_id", "open_time")
 DIRECTIONS: Final = tuple(Direction)
+CONTINUED: Final[Mapping[str, str]] = {Step.INDICATORS: INDICATORS.layout, Step.EMA_CHANNEL: CHANNEL.layout}
+"""Both steps, and the rules of their rows."""
 
 
 def indicator_work() -> Work:
@@ -57,7 +59,7 @@ def _work(
         save_progress(connection, step, calculation.layout, portion, _newest(new), states)
         return written
 
-    return Work(calculation.layout, calculation.beginning, (), calculate)
+    return Work(calculation.layout, calculation.beginning, {}, calculate)
 
 
 def _newest(new: Block) -> TimeArray:

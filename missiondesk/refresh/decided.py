@@ -8,7 +8,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from missiondesk.market.regime import REGIMES, RegimeSettings, regimes
-from missiondesk.refresh.continued import KEY
+from missiondesk.refresh.continued import CONTINUED, KEY
 from missiondesk.refresh.settings import fingerprint
 from missiondesk.refresh.steps import Step
 from missiondesk.refresh.work import Work
@@ -41,4 +41,4 @@ def regime_work(limits: RegimeSettings) -> Work:
         save_progress(connection, Step.MARKET_REGIME, rules, portion, until, portion.numbers)
         return written
 
-    return Work(rules, np.empty(0), (Step.INDICATORS, Step.EMA_CHANNEL), calculate)
+    return Work(rules, np.empty(0), CONTINUED, calculate)

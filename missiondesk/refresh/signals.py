@@ -17,6 +17,7 @@ from missiondesk.market.signal_series import explained_signals
 from missiondesk.market.signal_settings import SignalSettings
 from missiondesk.market.signals import Action
 from missiondesk.market.situation_series import Mask, Places, Situations, Spans
+from missiondesk.refresh.continued import CONTINUED
 from missiondesk.refresh.settings import fingerprint
 from missiondesk.refresh.steps import Step
 from missiondesk.refresh.work import Work
@@ -62,7 +63,8 @@ class Endings:
 
 def signal_work(regime_rules: RegimeSettings, rules: SignalSettings) -> Work:
     """Rows of `trading_signal`; a changed signal closes those before it, each with its profit or loss."""
-    of_rules = f"{fingerprint(regime_rules)} {fingerprint(rules)}"
+    of_regimes = fingerprint(regime_rules)
+    of_rules = f"{of_regimes} {fingerprint(rules)}"
     spans = Spans(rules)
 
     def calculate(connection: Connection, portion: Pending) -> Calculated:
@@ -97,7 +99,7 @@ def signal_work(regime_rules: RegimeSettings, rules: SignalSettings) -> Work:
         return replace(written, updated=written.updated + closed)
 
     beginning = np.concatenate([[_NO_SIGNAL], spans.beginning])
-    read = (Step.INDICATORS, Step.EMA_CHANNEL, Step.MARKET_REGIME)
+    read = {**CONTINUED, Step.MARKET_REGIME: of_regimes}
     return Work(of_rules, beginning, read, calculate)
 
 

@@ -290,6 +290,23 @@ def test_other_thresholds_decide_everything_anew(engine: Engine) -> None:
     assert (wrong, doubled) == (0, 0)
 
 
+def test_signals_wait_for_regimes_of_the_thresholds_that_are_set(engine: Engine) -> None:
+    series, candles = one_series(engine), walk(200)
+    store(engine, series, candles)
+    for step in STEPS[1:]:
+        calculate(engine, step, [series], ONE)
+    before = contents(engine, "trading_signal")
+    trending = {"trending_above_adx": 0, "trending_below_percent": 101}
+    others = RefreshSettings.model_validate({"symbols": ["X/USD"], "intervals": ["1h"], "regime": trending})
+    assert calculate(engine, Step.SIGNALS, [series], others).series == 0
+    assert contents(engine, "trading_signal") == before
+    for step in (Step.MARKET_REGIME, Step.SIGNALS):
+        assert calculate(engine, step, [series], others).series == 1
+    with engine.connect() as connection:
+        strategies = connection.scalars(text("SELECT DISTINCT strategy FROM trading_signal")).all()
+    assert strategies == ["trend_follow"]
+
+
 def test_signals_of_markets_that_are_refreshed_no_longer_expire(engine: Engine) -> None:
     series = one_series(engine)
     store(engine, series, walk(200))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -61,15 +61,16 @@ def pending(
     rules: str,
     beginning: FloatArray,
     ids: Collection[int],
-    predecessors: Sequence[str] = (),
+    predecessors: Mapping[str, str],
 ) -> Pending:
-    """What a step has to do in these series, as far as its predecessors have come.
+    """What a step has to do in these series, as far as its predecessors have come by the rules given of each.
 
     Where it has not begun, or by other rules, it begins with the numbers of `beginning`.
     """
     reached = (
         "JOIN (SELECT series_id, min(last_open_time) AS until FROM series_state"
-        " WHERE step = ANY (%(before)s::text[]) GROUP BY series_id HAVING count(*) = %(steps)s) AS reached"
+        " WHERE (step, rules) IN (SELECT * FROM unnest(%(before)s::text[], %(by)s::text[]))"
+        " GROUP BY series_id HAVING count(*) = %(steps)s) AS reached"
         " ON reached.series_id = wanted.id"
         if predecessors
         else "CROSS JOIN (SELECT to_timestamp(%(always)s / 1000.0) AS until) AS reached"
@@ -88,7 +89,8 @@ def pending(
         "ids": listed(ids),
         "step": step,
         "rules": rules,
-        "before": listed(predecessors),
+        "before": list(predecessors),
+        "by": list(predecessors.values()),
         "steps": len(predecessors),
         "beginning": listed(beginning.tolist()),
         "never": NEVER,
