@@ -25,6 +25,7 @@ from missiondesk.market.candles import (
 from models.errors import (
     DataStale,
     ExchangeUnreachable,
+    InputRefused,
     MissiondeskError,
     OrderRejected,
     UnknownName,
@@ -261,12 +262,16 @@ class CcxtExchange:
     def _instrument(self, symbol: str) -> Instrument:
         instruments = self.instruments()
         if symbol not in instruments:
+            if not instruments and self._wire.precision == "significant digits":
+                raise InputRefused(
+                    f"no market of {self._name} has a fixed step of prices, which the desk needs"
+                )
             raise unknown_symbol(self._name, symbol, instruments)
         return instruments[symbol]
 
     def _instruments_of(self, raw: Mapping[str, Any]) -> dict[str, Instrument]:
-        unit = self._venue.inverse_unit
-        found = (values.instrument_of(self._name, market, unit) for market in raw.values())
+        unit, precision = self._venue.inverse_unit, self._wire.precision
+        found = (values.instrument_of(self._name, market, unit, precision) for market in raw.values())
         return {instrument.symbol: instrument for instrument in found if instrument is not None}
 
     def _positions_of(self, raw: Iterable[Mapping[str, Any]]) -> list[Position]:

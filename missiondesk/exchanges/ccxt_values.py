@@ -19,6 +19,9 @@ from models.order import ExchangeOrder, OrderType, Position
 _ZERO: Final = Decimal(0)
 
 Raw = Mapping[str, Any]
+Precision = Literal["steps", "decimal places", "significant digits"]
+"""What ccxt's numbers of a market's precision are: it differs from exchange to exchange."""
+
 Status = Literal["open", "closed", "cancelled", "rejected"]
 
 _STATUSES: Final[Mapping[str, Status]] = {
@@ -31,9 +34,11 @@ _STATUSES: Final[Mapping[str, Status]] = {
 }
 
 
-def instrument_of(exchange: str, market: Raw, inverse_unit: Decimal) -> Instrument | None:
+def instrument_of(
+    exchange: str, market: Raw, inverse_unit: Decimal, precision: Precision = "steps"
+) -> Instrument | None:
     """None for what we can't value or round: options, quanto contracts, and markets without steps."""
-    lot, tick = _number(market["precision"].get("amount")), _number(market["precision"].get("price"))
+    lot, tick = (_step(market["precision"].get(name), precision) for name in ("amount", "price"))
     if market.get("option") or market.get("quanto") or not lot or not tick:
         return None
     inverse = bool(market.get("inverse"))
@@ -226,6 +231,14 @@ def _text(value: object) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError(f"expected an id, got {value!r}")
     return value
+
+
+def _step(value: object, precision: Precision) -> Decimal | None:
+    """None where there is none: with significant digits it changes with the price."""
+    number = _number(value)
+    if number is None or precision == "significant digits":
+        return None
+    return number if precision == "steps" else Decimal(1).scaleb(-int(number))
 
 
 def _needed(value: object) -> Decimal:

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from missiondesk.exchanges.ccxt_errors import Passage, Translation
+from missiondesk.exchanges.ccxt_values import Precision
 from missiondesk.exchanges.credentials import Credentials
 from missiondesk.exchanges.venues import Venue
 
@@ -96,6 +97,17 @@ class Wire:
         client.number = str
         self._make_strict(client)
         return client
+
+    @property
+    def precision(self) -> Precision:
+        import ccxt
+
+        modes: dict[int, Precision] = {
+            ccxt.TICK_SIZE: "steps",
+            ccxt.DECIMAL_PLACES: "decimal places",
+            ccxt.SIGNIFICANT_DIGITS: "significant digits",
+        }
+        return modes[self.client.precisionMode]
 
     def read(self, convert: Callable[[Any], Value], method: str, *arguments: Any) -> Value:
         """The converted answer of a call that changes nothing, or that may be made twice.

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from missiondesk.exchanges.ccxt_exchange import CcxtExchange
 from missiondesk.exchanges.credentials import Credentials
-from models.errors import ExchangeUnreachable, VenueClosed
+from models.errors import ExchangeUnreachable, InputRefused, VenueClosed
 from models.market import Instrument
 from models.order import ExchangeOrder, Position
 from tests.contract.recorded_venue import Answer, RecordedVenue, Request, recorded_venue, recordings
@@ -274,6 +274,36 @@ def test_where_pages_are_not_known_only_an_empty_list_is_whole(
             okx.find(CLIENT_ORDER_ID, "BTC/USDT", since=NOW)
     else:
         assert okx.find(CLIENT_ORDER_ID, "BTC/USDT", since=NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "amount", "price", "steps"),
+    [
+        ("kraken", "0.001", "0.5", ("0.001", "0.5")),
+        ("foxbit", "8", "0", ("0.00000001", "1")),
+        ("bitfinex", "8", "5", None),
+    ],
+)
+def test_precisions_are_read_as_the_exchange_means_them(
+    name: str, amount: str, price: str, steps: tuple[str, str] | None
+) -> None:
+    exchange = opened(name, {})
+    exchange._wire.client.load_markets = lambda: {
+        "BTC/USD": {
+            "symbol": "BTC/USD",
+            "base": "BTC",
+            "quote": "USD",
+            "precision": {"amount": amount, "price": price},
+            "limits": {"amount": {}, "cost": {}},
+        }
+    }
+    if steps is None:
+        assert not exchange.instruments()
+        with pytest.raises(InputRefused, match="no market of bitfinex has a fixed step"):
+            exchange.ticker("BTC/USD")
+    else:
+        instrument = exchange.instruments()["BTC/USD"]
+        assert (instrument.lot, instrument.tick) == tuple(map(Decimal, steps))
 
 
 def test_an_order_is_sought_with_the_calls_that_an_exchange_has(
