@@ -47,6 +47,9 @@ class Hub:
         self._lines: dict[UUID, Line] = {}
         self._by_component: dict[int, set[UUID]] = {}
         self._draining: set[UUID] = set()
+        # What was said of connections that may be about to be held here.
+        self._opening = 0
+        self._heard_early: dict[UUID, str] = {}
         self._woken: set[int] = set()
         self._unsent: list[Claimed] = []
         self._executing: set[UUID] = set()
@@ -85,11 +88,16 @@ class Hub:
         """The line of an accepted websocket; None for a hash that is not registered. Raises HubAway."""
         if self._switchboard is None:
             raise HubAway("the database does not answer; connect again in a few seconds")
+        self._opening += 1
         try:
             opened = await self._switchboard.open(component_hash, instance, room)
+            return None if opened is None else self._hold(websocket, opened, instance)
         except DATABASE_ERRORS as error:
             raise HubAway(f"the database does not answer; connect again in a few seconds ({error})") from None
-        return None if opened is None else self._hold(websocket, opened, instance)
+        finally:
+            self._opening -= 1
+            if not self._opening:
+                self._heard_early.clear()
 
     async def close(self, line: Line, reason: str) -> None:
         """Its websocket is gone; what was sent over it and not answered stays open until its time is up."""
@@ -124,6 +132,8 @@ class Hub:
         self._by_component.setdefault(line.component_id, set()).add(line.id)
         line.send_soon(opened.again)
         self._wake(line.component_id)
+        if what := self._heard_early.get(line.id):
+            self._tell(line, what)
         return line
 
     def _was_sent(self, command: Claimed) -> None:
@@ -187,7 +197,7 @@ class Hub:
                     board, self._switchboard, self._reports = self._switchboard, None, None
                     self._drop_all_lines()
                     with suppress(*DATABASE_ERRORS):
-                        await asyncio.shield(board.leave())
+                        await asyncio.shield(self._leave(board))
         finally:
             session.terminate()
 
@@ -199,7 +209,15 @@ class Hub:
     def _drop_all_lines(self) -> None:
         for line in list(self._lines.values()):
             line.close_soon(RESTART, "the server restarts; connect again")
-        self._unsent.clear()
+
+    async def _leave(self, board: Switchboard) -> None:
+        await self._take_back_unsent(board)
+        await board.leave()
+
+    async def _take_back_unsent(self, board: Switchboard) -> None:
+        if self._unsent:
+            unsent, self._unsent = self._unsent, []
+            await board.take_back([command.execution_id for command in unsent])
 
     def _hear_command(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
         component_id = int(str(payload))
@@ -209,8 +227,12 @@ class Hub:
     def _hear_connection(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
         what, _, connection_id = str(payload).partition(" ")
         line = self._lines.get(UUID(connection_id))
-        if line is None:
-            return
+        if line is not None:
+            self._tell(line, what)
+        elif self._opening:
+            self._heard_early[UUID(connection_id)] = what
+
+    def _tell(self, line: Line, what: str) -> None:
         if what == "draining":
             self._draining.add(line.id)
             self._work.set()
@@ -223,9 +245,7 @@ class Hub:
         while True:
             await self._work.wait()
             self._work.clear()
-            if self._unsent:
-                unsent, self._unsent = self._unsent, []
-                await board.take_back([command.execution_id for command in unsent])
+            await self._take_back_unsent(board)
             woken, self._woken = self._woken, set()
             connections = [line_id for each in woken for line_id in self._by_component.get(each, ())]
             if connections:

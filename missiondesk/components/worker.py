@@ -229,7 +229,7 @@ class Component:
 
     async def _leave_when_asked(self, websocket: ClientConnection) -> None:
         await self._leave.wait()
-        if self._working:
+        while self._working:  # others come until the connection is closed
             await asyncio.wait(self._working)
         await websocket.close()
 

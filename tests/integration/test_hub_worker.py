@@ -177,6 +177,31 @@ def test_a_report_made_while_disconnected_arrives_later(hub: Hub, desk: HubDesk)
     assert (outcome.status, outcome.message) == (CommandStatus.SUCCEEDED, "done")
 
 
+def test_what_comes_while_it_stops_is_reported_too(hub: Hub, desk: HubDesk):
+    component = Component("leaving", at_once=2)
+    begun = [threading.Event(), threading.Event()]
+    go_on = [threading.Event(), threading.Event()]
+
+    @component.handler
+    def work(args, meta):
+        begun[args].set()
+        go_on[args].wait(20)
+
+    with running(component, hub.address) as thread:
+        wait_until(lambda: hub.online() == ["leaving"], "the component to be online")
+        number = desk.registry.find("leaving").id
+        first = desk.commands.give(number, desk.work(0))
+        assert begun[0].wait(20)
+        component.stop()
+        second = desk.commands.give(number, desk.work(1))
+        assert begun[1].wait(20)
+        go_on[0].set()
+        assert desk.ended(first).status is CommandStatus.SUCCEEDED
+        assert hub.online() == ["leaving"] and thread.is_alive()
+        go_on[1].set()
+        assert desk.ended(second).status is CommandStatus.SUCCEEDED
+
+
 def test_hot_swap_the_old_one_finishes_the_new_one_goes_on(hub: Hub, desk: HubDesk):
     begun, go_on = threading.Event(), threading.Event()
     old, new = Component("swapped"), Component("swapped")
