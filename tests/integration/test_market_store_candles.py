@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -158,6 +159,27 @@ def test_a_gap_that_the_exchange_still_has_is_filled(engine: Engine) -> None:
     fetched = fetch(engine, tape(whole))
     assert fetched.inserted == 40
     assert gaps_of(engine, series) == []
+
+
+def test_gaps_that_another_fetch_settles_meanwhile_are_left_alone(engine: Engine) -> None:
+    whole = walk(60)
+    both = RefreshSettings(symbols=("X/USD",), intervals=("1h", "4h"))
+    market, other = tape(whole, both.intervals), tape(whole, both.intervals)
+    series = keep_series(engine, "tape", both.symbols, both.intervals)
+    for each in series:
+        found = market.whole("X/USD", each.interval)
+        store(engine, each, found[:1])
+        store(engine, each, found[2:8])
+
+    def answer(*asked: Any, **more: Any) -> Candles:
+        if len(market.requests) == len(series):
+            fetch(engine, other, both)
+        return CandleTape.candles(market, *asked, **more)
+
+    market.candles = answer  # type: ignore[method-assign]
+    fetch(engine, market, both)
+    assert len(other.requests) > 0
+    assert list_gaps(engine, series) == []
 
 
 def hourly_trades(first: int, last: int) -> list[Trade]:
