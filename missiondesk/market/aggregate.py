@@ -31,6 +31,15 @@ class Aggregate:
         return self.candles[self.missing == 0]
 
 
+def fits(opened: int, lower: str, higher: str, anchor: int | None = None) -> bool:
+    """Whether bars of the lower timeframe, of which one opens then (ms), fill those of the higher one.
+
+    anchor: as for `aggregate`.
+    """
+    start, length = default_anchor(higher) if anchor is None else anchor, timeframe_milliseconds(lower)
+    return timeframe_milliseconds(higher) % length == 0 and (opened - start) % length == 0
+
+
 def aggregate(candles: Candles, timeframe: str, anchor: int | None = None) -> Aggregate:
     """Open of the first, highest high, lowest low, close of the last, sum of the volumes.
 
@@ -40,8 +49,8 @@ def aggregate(candles: Candles, timeframe: str, anchor: int | None = None) -> Ag
     """
     length = timeframe_milliseconds(timeframe)
     start = default_anchor(timeframe) if anchor is None else anchor
-    offset = (int(candles.open_time[0]) - start) % candles.milliseconds if len(candles) else 0
-    if length % candles.milliseconds or offset:
+    opened = int(candles.open_time[0]) if len(candles) else start
+    if not fits(opened, candles.timeframe, timeframe, start):
         raise InputRefused(f"{candles.described} cannot be put together to {timeframe}: the grids do not fit")
     bars = (candles.open_time - start) // length * length + start
     firsts = np.flatnonzero(np.diff(bars, prepend=bars[:1] - 1))

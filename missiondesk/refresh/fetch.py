@@ -1,7 +1,7 @@
 """The fetching step: new closed candles of one market in all its intervals, and what was missing before.
 
-Order of sources, for each candle: the exchange's own; then the desk's candles of the next lower interval;
-then the exchange's public trades. What none of them has is listed as a gap, with the reason.
+Order of sources, for each candle: the exchange's own; then the desk's candles of the nearest lower interval
+that fits; then the exchange's public trades. What none of them has is listed as a gap, with the reason.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import pairwise
 
 import numpy as np
 from sqlalchemy import Engine
 
 from missiondesk.exchanges.port import MarketData
-from missiondesk.market.aggregate import aggregate
+from missiondesk.market.aggregate import aggregate, fits
 from missiondesk.market.candles import (
     Candles,
     expected_last_open,
@@ -66,8 +65,8 @@ def fetch_market(
             fetching.fetch_new(each)
     except UnknownName as error:
         return replace(fetching.fetched, note=str(error))
-    for lower, higher in pairwise(series):
-        fetching.put_together(lower, higher)
+    for place, each in enumerate(series):
+        fetching.put_together(series[:place], each)
     with_gaps = {gap.series.id for gap in list_gaps(engine, series, GapStatus.NEW)}
     for each in series:
         if each.id in with_gaps:
@@ -111,16 +110,26 @@ class _Fetching:
         self._store(series, served, "exchange")
         self._settle_served(series, served)
 
-    def put_together(self, lower: Series, higher: Series) -> None:
-        """Higher candles that the exchange did not serve, from the lower ones; complete ones only.
+    def put_together(self, shorter: Sequence[Series], higher: Series) -> None:
+        """Higher candles that the exchange did not serve, from lower ones; complete ones only.
 
-        From those lower ones that changed, and from all that are older than the higher ones.
+        From the longest of the shorter intervals that fits: from its candles that changed, and from all that
+        are older than the higher ones.
         """
-        with self._engine.connect() as connection:
-            ends = extents(connection, [lower.id, higher.id])
-        if lower.id not in ends:
+        if not shorter:
             return
-        first, grid = ends[lower.id].first, self._newest.get(higher.id)
+        with self._engine.connect() as connection:
+            ends = extents(connection, [each.id for each in (*shorter, higher)])
+        grid = self._newest.get(higher.id)
+        fitting = [
+            each
+            for each in shorter
+            if each.id in ends and fits(ends[each.id].first, each.interval, higher.interval, grid)
+        ]
+        if not fitting:
+            return
+        lower = fitting[-1]
+        first = ends[lower.id].first
         since = self._written_from.get(lower.id)
         if higher.id in ends:
             older = opening_time(ends[higher.id].first - 1, higher.interval, grid)

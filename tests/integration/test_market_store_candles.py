@@ -252,6 +252,23 @@ def test_a_higher_interval_that_came_later_is_put_together_from_all_there_is(eng
         assert (four.close == wanted.close).all()
 
 
+@pytest.mark.parametrize(
+    ("intervals", "served"),
+    [(("1h", "6h", "8h"), ("1h",)), (("6h", "8h"), ("6h", "8h")), (("1d", "3d", "1w"), ("1d", "3d"))],
+)
+def test_a_higher_interval_is_put_together_from_the_nearest_that_fits(
+    engine: Engine, intervals: tuple[str, ...], served: tuple[str, ...]
+) -> None:
+    whole, wanted = walk(24 * 21), RefreshSettings(symbols=("X/USD",), intervals=intervals)
+    fetch(engine, tape(whole, served), wanted)
+    series = keep_series(engine, "tape", wanted.symbols, intervals)
+    with engine.connect() as connection:
+        found = read_candles(connection, series)
+    assert all(len(each) for each in found)
+    reference = CandleTape({"X/USD": whole}, ("8h",)).whole("X/USD", "8h")
+    assert intervals[1] != "6h" or (found[2].close == reference.close).all()
+
+
 def test_an_unknown_symbol_is_skipped_with_a_note(engine: Engine) -> None:
     other = RefreshSettings(symbols=("Y/USD",), intervals=("1h",))
     fetched = fetch(engine, tape(walk(5)), other)
