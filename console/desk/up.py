@@ -10,6 +10,7 @@ from console.desk.screen import Screen
 from console.desk.supervisor import StopRequest, StopRequested
 from missiondesk.components.settings import HubSettings
 from missiondesk.desk_file import remove_desk_file
+from missiondesk.refresh.settings import RefreshSettings
 from missiondesk.settings import Settings
 from missiondesk.store.database import connect
 
@@ -22,6 +23,7 @@ def up(settings: Settings, options: DeskOptions, *, quiet: bool = False) -> None
     `quiet`: it speaks to its log alone.
     """
     HubSettings.load()
+    RefreshSettings.load(settings.home)
     log = RotatingFile(settings.home / "logs" / "desk.log", settings.log_bytes, settings.log_files)
     stop, screen = StopRequest(), Screen(log, quiet=quiet)
     with home_for_one_desk(settings.home), stop.by_signals():

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -29,6 +29,8 @@ from missiondesk.market.regime import RegimeSettings
 from missiondesk.market.signal_settings import SignalSettings
 from models.errors import InvalidSetting, UnknownName
 from models.validation import problems_of
+
+Rules = TypeVar("Rules", RegimeSettings, SignalSettings)
 
 FILE: Final = "market.toml"
 SYMBOLS: Final = (
@@ -44,6 +46,9 @@ SYMBOLS: Final = (
 )
 INTERVALS: Final = ("1h", "4h", "1d", "1w")
 _ACCOUNT: Final = "MISSIONDESK_MARKET_ACCOUNT"
+_MOST_BARS: Final = 1e5
+_MOST: Final = 1e6
+"""The furthest from zero that points, shares, gains and distances may be."""
 _LISTS: Final = {"MISSIONDESK_SYMBOLS": "symbols", "MISSIONDESK_INTERVALS": "intervals"}
 
 
@@ -55,6 +60,8 @@ def _known_intervals(intervals: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _unique(symbols: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(symbol.strip() for symbol in symbols):
+        raise ValueError("expected names of markets, got a blank one")
     return tuple(dict.fromkeys(symbols))
 
 
@@ -68,6 +75,30 @@ def _known_thresholds(rules: type[RegimeSettings] | type[SignalSettings]) -> Cal
         return given
 
     return check
+
+
+def _within_bounds(rules: Rules) -> Rules:
+    """Raises ValueError, naming each threshold that no calculation can use."""
+    problems = []
+    for field in fields(rules):
+        given = getattr(rules, field.name)
+        if field.name.endswith("_bars") or field.name == "candles_needed":
+            least, most = 1.0, _MOST_BARS
+        else:
+            least, most = -_MOST, _MOST
+        values = (
+            [each for line in given for each in (line.limit, line.points)]
+            if isinstance(given, tuple)
+            else [given]
+        )
+        problems += [
+            f"expected {field.name} between {least:.0f} and {most:.0f}, got {value}"
+            for value in values
+            if not least <= value <= most
+        ]
+    if problems:
+        raise ValueError("; ".join(problems))
+    return rules
 
 
 class RefreshSettings(BaseModel):
@@ -90,8 +121,12 @@ class RefreshSettings(BaseModel):
     first_candles: int = Field(default=720, ge=1)
     looked_at_again: int = Field(default=3, ge=0)
     trade_pages: int = Field(default=20, ge=0)
-    regime: Annotated[RegimeSettings, BeforeValidator(_known_thresholds(RegimeSettings))] = RegimeSettings()
-    signals: Annotated[SignalSettings, BeforeValidator(_known_thresholds(SignalSettings))] = SignalSettings()
+    regime: Annotated[
+        RegimeSettings, BeforeValidator(_known_thresholds(RegimeSettings)), AfterValidator(_within_bounds)
+    ] = RegimeSettings()
+    signals: Annotated[
+        SignalSettings, BeforeValidator(_known_thresholds(SignalSettings)), AfterValidator(_within_bounds)
+    ] = SignalSettings()
 
     @classmethod
     def load(cls, home: Path, environ: Mapping[str, str] = os.environ) -> RefreshSettings:
@@ -100,9 +135,9 @@ class RefreshSettings(BaseModel):
         given: dict[str, Any] = {}
         try:
             if path.exists():
-                given = tomllib.loads(path.read_text())
-        except tomllib.TOMLDecodeError as error:
-            raise InvalidSetting(f"{path}: expected TOML, got an error: {error}") from None
+                given = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InvalidSetting(f"{path}: expected TOML in UTF-8, got an error: {error}") from None
         if environ.get(_ACCOUNT):
             given["account"] = environ[_ACCOUNT]
         for name, field in _LISTS.items():

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from console.desk.options import DeskOptions
+from console.desk.up import up
 from missiondesk.market.regime import RegimeSettings
 from missiondesk.market.signal_settings import Line, SignalSettings
 from missiondesk.refresh.settings import FILE, RefreshSettings, fingerprint
+from missiondesk.settings import Settings
 from models.errors import InvalidSetting
 
 
@@ -44,6 +47,15 @@ def test_the_file_and_the_environment_over_it(tmp_path: Path) -> None:
         ("[signals]\nhold_bellow = 3", "got hold_bellow"),
         ("[regime]\ntrending_above_adx = 'high'", "regime"),
         ("symbol = 'BTC/USD'", "symbol"),
+        ('symbols = [" "]', "symbols"),
+        ("[signals]\ndivergence_bars = 0", "divergence_bars"),
+        ("[signals]\nshort_gain_bars = -3", "short_gain_bars"),
+        ("[signals]\nhigh_bars = 0", "high_bars"),
+        ("[signals]\ncandles_needed = -1", "candles_needed"),
+        ("[signals]\ntrend_base = 9999999999999", "trend_base"),
+        ("[signals]\nbuy_rsi = [{when = 'above', limit = nan, points = 1}]", "buy_rsi"),
+        ("[regime]\ntrending_above_adx = nan", "trending_above_adx"),
+        ("[regime]\ntrending_above_adx = inf", "trending_above_adx"),
     ],
 )
 def test_mistakes_are_named_with_the_file(tmp_path: Path, content: str, problem: str) -> None:
@@ -51,6 +63,18 @@ def test_mistakes_are_named_with_the_file(tmp_path: Path, content: str, problem:
     with pytest.raises(InvalidSetting, match=problem) as refused:
         RefreshSettings.load(tmp_path, {})
     assert str(tmp_path / FILE) in str(refused.value)
+
+
+def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"account = '\xff'")
+    with pytest.raises(InvalidSetting, match="expected TOML in UTF-8"):
+        RefreshSettings.load(tmp_path, {})
+
+
+def test_the_desk_does_not_come_up_with_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text("symbols = []")
+    with pytest.raises(InvalidSetting, match="symbols"):
+        up(Settings.load({"MISSIONDESK_HOME": str(tmp_path)}), DeskOptions())
 
 
 def test_equal_thresholds_have_one_fingerprint() -> None:
