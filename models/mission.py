@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, Literal, NewType
+from typing import Annotated, Any, Final, Literal, NewType
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -21,6 +21,9 @@ TaskId = NewType("TaskId", int)
 Walk = Literal["progress", "whole"]
 Overlap = Literal["skip", "queue"]
 MissedRuns = Literal["skip", "latest", "all"]
+
+LONGEST_SECONDS: Final = 10 * 365 * 24 * 3600
+"""Of every duration of a row: ten years."""
 
 ALWAYS_TRUE = "always_true"
 ALWAYS_FALSE = "always_false"
@@ -85,9 +88,9 @@ class MissionTask(BaseModel):
     can_run: str = ALWAYS_TRUE
     period: PeriodWord | None = None
     retries: int = Field(default=0, ge=0, le=100)
-    retry_delay_seconds: float = Field(default=0, ge=0)
-    timeout_seconds: float | None = Field(default=None, gt=0)
-    cache_seconds: float | None = Field(default=None, gt=0)
+    retry_delay_seconds: float = Field(default=0, ge=0, le=LONGEST_SECONDS)
+    timeout_seconds: float | None = Field(default=None, gt=0, le=LONGEST_SECONDS)
+    cache_seconds: float | None = Field(default=None, gt=0, le=LONGEST_SECONDS)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> MissionTask:
@@ -117,8 +120,8 @@ class Mission(BaseModel):
     mode: Mode = "paper"
     overlap: Overlap = "skip"
     missed_runs: MissedRuns = "latest"
-    max_lateness_seconds: float = Field(default=300, gt=0)
-    expires_after_seconds: float | None = Field(default=None, gt=0)
+    max_lateness_seconds: float = Field(default=300, gt=0, le=LONGEST_SECONDS)
+    expires_after_seconds: float | None = Field(default=None, gt=0, le=LONGEST_SECONDS)
 
     @model_validator(mode="after")
     def _walks_somewhere(self) -> Mission:
