@@ -77,13 +77,18 @@ class StoredMarkets:
             return None
         signal = trading_signal.c
         query = (
-            select(market_regime, signal.action, signal.confidence, signal.reasons)
+            select(market_regime, signal.action, signal.confidence, signal.reasons, signal.status)
             .join(trading_signal, _same_row(trading_signal, market_regime))
             .where(
                 market_regime.c.series_id == found.id,
                 market_regime.c.open_time <= _last_closed(found, now),
             )
-            .order_by(market_regime.c.open_time.desc())
+            .order_by(
+                market_regime.c.open_time.desc(),
+                (signal.status == "active").desc(),
+                signal.status == "cancelled",
+                signal.id.desc(),
+            )
             .limit(1)
         )
         with self._engine.connect() as connection:
@@ -99,6 +104,7 @@ class StoredMarkets:
             action=Action(row.action),
             confidence=row.confidence,
             reason=row.reasons[0],
+            cancelled=row.status == "cancelled",
         )
 
     def stored_values(

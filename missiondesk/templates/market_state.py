@@ -60,12 +60,13 @@ def regime_is(context: Context, params: RegimeIsParams) -> Verdict:
 
 @template("signal_is", kind="data")
 def signal_is(context: Context, params: SignalIsParams) -> Verdict:
-    """The trading signal is `buy`, `sell` or `hold`, with at least `min_confidence` of 100."""
+    """The trading signal is `buy`, `sell` or `hold`, not cancelled, of at least `min_confidence` of 100."""
     source = _source(context, params)
     stored = _stored(context, source)
+    cancelled = stored is not None and stored.fresh and stored.cancelled
     if stored is not None and stored.fresh:
         action, confidence, reason = stored.action, stored.confidence, stored.reason
-        read = from_table(source, stored.opened)
+        read = from_table(source, stored.opened) + (", cancelled" if cancelled else "")
     else:
         candles, read = _closed(context, source, stored)
         regime_rules, rules = _thresholds(context)
@@ -80,7 +81,7 @@ def signal_is(context: Context, params: SignalIsParams) -> Verdict:
         "read": read,
     }
     text = "signal={signal} {confidence} ({reason}), needs {needed} of at least {least:g} ({read})"
-    passed = action is params.signal and confidence >= params.min_confidence
+    passed = action is params.signal and confidence >= params.min_confidence and not cancelled
     return Verdict(passed, "SIGNAL_IS", text, args)
 
 

@@ -24,7 +24,7 @@ from missiondesk.templates.source import Source, described, moment
 class StoredState:
     """A stored regime and the signal that followed, of the candle that `opened` then.
 
-    confidence: 0–100; reason: the signal's first one.
+    confidence: 0–100; reason: the signal's first one. cancelled: somebody has cancelled the signal.
     """
 
     opened: datetime
@@ -35,6 +35,7 @@ class StoredState:
     action: Action
     confidence: float
     reason: str
+    cancelled: bool = False
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,28 @@ def test_fresh_tables_are_read_and_nobody_is_asked(engine: Engine, stored: Candl
     assert tried(engine, live, now, "ema_channel_breakout").rule == "EMA_CHANNEL_BREAKOUT"
 
 
+def test_a_cancelled_signal_does_not_pass_and_an_active_one_goes_before(
+    engine: Engine, stored: Candles
+) -> None:
+    now, signal, live = closed_now(stored), row(engine, "trading_signal"), NoMarkets({})
+    with engine.connect() as connection:
+        connection.execute(
+            text("UPDATE trading_signal SET status = 'cancelled' WHERE id = :id"), {"id": signal.id}
+        )
+    refused = tried(engine, live, now, "signal_is", signal=signal.action)
+    assert not refused.passed and "cancelled)" in refused.msg
+    copy = (
+        "INSERT INTO trading_signal (series_id, open_time, strategy, action, size, confidence, status,"
+        " reasons, breakdown) SELECT series_id, open_time, :other, action, size, 77, 'active', reasons,"
+        " breakdown FROM trading_signal WHERE id = :id"
+    )
+    other = "mean_reversion" if signal.strategy == "trend_follow" else "trend_follow"
+    with engine.connect() as connection:
+        connection.execute(text(copy), {"other": other, "id": signal.id})
+    found = tried(engine, live, now, "signal_is", signal=signal.action)
+    assert found.passed and found.msg_args["confidence"] == 77
+
+
 def closed_now(candles: Candles) -> datetime:
     """When the newest of these has just closed."""
     return to_datetime(int(candles.open_time[-1])) + HOUR
