@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, or_, select
+from sqlalchemy import Connection, Engine, delete, func, or_, select
 
 from missiondesk.store.database import transaction
 from missiondesk.store.saving import CheckTask, save_task
@@ -36,13 +36,18 @@ class Tasks:
             return save_task(connection, fields, check, new=True)
 
     def change(self, name_or_id: str | int, fields: Mapping[str, Any], check: CheckTask) -> MissionTask:
-        """Raises UnknownName, and InvalidRow for what would not be valid; nothing is written then."""
+        """Raises UnknownName, and InvalidRow for what would not be valid; nothing is written then.
+
+        Raises InputRefused for another name while a guard has the present one.
+        """
         with transaction(self._engine, self._actor) as connection:
             found = _find(connection, name_or_id, lock=True)
+            if fields.get("name", found["name"]) != found["name"]:
+                _refuse_while_guarding(connection, found["name"])
             return save_task(connection, {**fields, "id": found["id"]}, check)
 
     def delete(self, name_or_id: str | int) -> None:
-        """Raises UnknownName, and InputRefused, naming the Missions, while any has the Task on its list."""
+        """Raises UnknownName, and InputRefused, naming the Missions, while any walks it or guards with it."""
         with transaction(self._engine, self._actor) as connection:
             found = _find(connection, name_or_id, lock=True)
             if walkers := _walkers(connection, found["id"]):
@@ -50,6 +55,7 @@ class Tasks:
                     f"the Missions {', '.join(walkers)} walk the task {found['name']!r}: "
                     "take it off their lists, and restart those that walk it now"
                 )
+            _refuse_while_guarding(connection, found["name"])
             connection.execute(delete(task).where(task.c.id == found["id"]))
 
 
@@ -60,6 +66,18 @@ def _find(connection: Connection, name_or_id: str | int, *, lock: bool = False) 
     if row is None:
         raise UnknownName("task", name_or_id, connection.scalars(select(task.c.name)))
     return row._asdict()
+
+
+def _refuse_while_guarding(connection: Connection, name: str) -> None:
+    """Without the Task, a guard of that name would be a Condition."""
+    guards = (mission.c.can_run_before_each_task, mission.c.can_run_before_aim)
+    names_it = or_(*(func.regexp_replace(guard, r"^\s*!?\s*|\s*$", "", "g") == name for guard in guards))
+    missions = connection.scalars(select(mission.c.name).where(names_it).order_by(mission.c.name)).all()
+    if missions:
+        raise InputRefused(
+            f"guards of the Missions {', '.join(missions)} name the task {name!r}: "
+            "give them another guard first"
+        )
 
 
 def _walkers(connection: Connection, task_id: int) -> list[str]:

@@ -230,6 +230,21 @@ def test_a_task_that_missions_walk_is_not_deleted(api: httpx.Client) -> None:
     assert answer.status_code == 404 and answer.json()["existing"] == []
 
 
+@pytest.mark.parametrize("field", ["can_run_before_each_task", "can_run_before_aim"])
+@pytest.mark.parametrize("guard", ["calm", "!calm", " ! calm "])
+def test_a_task_that_a_guard_names_keeps_its_name(api: httpx.Client, field: str, guard: str) -> None:
+    task = created(api, "/api/tasks", **{**LOOKS, "name": "calm"})
+    add_mission(api, "dip", **{field: guard})
+    for answer in (
+        api.delete(f"/api/tasks/{task['id']}"),
+        api.patch(f"/api/tasks/{task['id']}", json={"name": "quiet"}),
+    ):
+        assert answer.status_code in (409, 422) and "dip" in answer.json()["message"]
+    assert api.patch(f"/api/tasks/{task['id']}", json={"name": "calm", "retries": 1}).status_code == 200
+    api.patch("/api/missions/dip", json={field: ""})
+    assert api.delete(f"/api/tasks/{task['id']}").status_code == 200
+
+
 def test_a_task_on_the_list_of_an_open_walk_alone_is_not_deleted_either(api: httpx.Client) -> None:
     made = add_mission(api, "dip", enabled=False)
     api.post("/api/missions/dip/enable")
