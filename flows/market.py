@@ -29,7 +29,7 @@ from missiondesk.refresh.steps import STEPS, Step
 from missiondesk.store.market.gaps import GapStatus
 from missiondesk.store.market.series import Series, keep_series
 from models.account import Account
-from models.errors import MissiondeskError
+from models.errors import ExchangeUnreachable, MissiondeskError
 from tasks.arguments import untouched
 from tasks.market import calculate_step, expire_others, fetch_symbol, show_refresh
 
@@ -135,11 +135,14 @@ def _step(step: Step, now: datetime) -> Report:
 
 
 def _fetch(account: Account, series: list[Series], now: datetime, settings: RefreshSettings) -> Report:
-    """Every symbol is tried, whatever happened to the one before. Raises RefreshFailed with what failed."""
+    """Every symbol is tried, whatever happened to the one before, until the exchange does not answer.
+
+    Raises RefreshFailed with what failed.
+    """
     desk = desk_of_this_process()
     fetched: list[Fetched] = []
     failures: list[str] = []
-    for symbol in settings.symbols:
+    for place, symbol in enumerate(settings.symbols, 1):
         of_symbol = [each for each in series if each.symbol == symbol]
         try:
             fetched.append(
@@ -152,6 +155,11 @@ def _fetch(account: Account, series: list[Series], now: datetime, settings: Refr
                     untouched(settings),
                 )
             )
+        except ExchangeUnreachable as error:
+            failures.append(f"{symbol}: {error}")
+            if left := settings.symbols[place:]:
+                failures.append(f"not tried after that: {', '.join(left)}")
+            break
         except MissiondeskError as error:
             failures.append(f"{symbol}: {error}")
     if failures:

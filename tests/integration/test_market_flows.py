@@ -94,6 +94,7 @@ def test_a_failed_step_stops_the_rest_and_says_so(desk: Engine, clock: SimpleNam
     with pytest.raises(RefreshFailed) as failed:
         update_all(clock.now)
     assert str(failed.value).startswith("ohlc failed: BTC/USD: ")
+    assert "; not tried after that: ETH/BTC; not run" in str(failed.value)
     assert str(failed.value).endswith("; not run: indicators, ema_channel, market_regime, signals")
     with desk.connect() as connection:
         rows = connection.execute(text("SELECT step, status FROM refresh_step")).all()
