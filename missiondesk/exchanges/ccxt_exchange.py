@@ -134,10 +134,10 @@ class CcxtExchange:
     def order_book(self, symbol: str, depth: int = 50) -> OrderBook:
         self._instrument(symbol)
         return self._wire.read(
-            lambda raw: values.order_book_of(self._name, symbol, raw, self._clock()),
+            lambda raw: values.order_book_of(self._name, symbol, raw, self._clock(), depth),
             "fetch_order_book",
             symbol,
-            depth,
+            self._venue.book_depth(depth),
         )
 
     def trades(self, symbol: str, *, since: datetime, limit: int = 1000) -> Sequence[Trade]:

@@ -79,12 +79,15 @@ def ticker_of(exchange: str, raw: Raw, received_at: datetime) -> Ticker | None:
     )
 
 
-def order_book_of(exchange: str, symbol: str, raw: Raw, received_at: datetime) -> OrderBook:
+def order_book_of(
+    exchange: str, symbol: str, raw: Raw, received_at: datetime, depth: int | None = None
+) -> OrderBook:
+    """`depth`: of each side no more than its best so many levels."""
     return OrderBook(
         exchange=exchange,
         symbol=symbol,
-        bids=tuple(sorted(map(_level, raw["bids"]), key=lambda level: -level.price)),
-        asks=tuple(sorted(map(_level, raw["asks"]), key=lambda level: level.price)),
+        bids=tuple(sorted(map(_level, raw["bids"]), key=lambda level: -level.price))[:depth],
+        asks=tuple(sorted(map(_level, raw["asks"]), key=lambda level: level.price))[:depth],
         at=_instant(raw) or received_at,
     )
 

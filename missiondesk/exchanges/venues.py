@@ -23,6 +23,7 @@ class Venue:
     page: None where it is not known how many they show: then nothing but an empty list is known to be whole.
     lists_events: whether what is no longer open is listed once for each of its events, the first one too,
     with what was left of it as its quantity.
+    book_depths: the only depths it takes for an order book, ascending; empty where it takes any.
     candle_page: candles of one answer, None where every answer is the newest ones the venue has at all.
     candles_count_contracts: whether volumes of contract markets are in contracts; mostly they are in coins.
     newest_trades: how many public trades it shows, counted back from now; None where it shows those after
@@ -50,6 +51,7 @@ class Venue:
     offset_parameter: str | None = None
     page: int | None = None
     lists_events: bool = False
+    book_depths: tuple[int, ...] = ()
     candle_page: int | None = 500
     candles_count_contracts: bool = False
     newest_trades: int | None = None
@@ -65,6 +67,11 @@ class Venue:
     unlisted: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()
     closed: str | None = None
+
+    def book_depth(self, wanted: int) -> int:
+        """What to ask for: the smallest depth it takes that has `wanted` levels, or its largest."""
+        deep_enough = (depth for depth in self.book_depths if depth >= wanted)
+        return next(deep_enough, max(self.book_depths, default=wanted))
 
 
 _VENUES: Final = (
@@ -123,9 +130,11 @@ _VENUES: Final = (
     ),
 )
 
+_BOOK_DEPTHS: Final = {"kucoin": (20, 100), "kucoinfutures": (20, 100), "htx": (5, 10, 20, 150)}
+
 VENUES: Final[Mapping[str, Venue]] = MappingProxyType({venue.ccxt_id: venue for venue in _VENUES})
 
 
 def venue_of(ccxt_id: str) -> Venue:
     """The table's entry, or what most venues have in common."""
-    return VENUES.get(ccxt_id, Venue(ccxt_id))
+    return VENUES.get(ccxt_id, Venue(ccxt_id, book_depths=_BOOK_DEPTHS.get(ccxt_id, ())))

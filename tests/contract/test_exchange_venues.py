@@ -30,6 +30,15 @@ CREDENTIALS = Credentials(
 )
 
 
+MARKET = {
+    "symbol": "BTC/USD",
+    "base": "BTC",
+    "quote": "USD",
+    "precision": {"amount": "0.001", "price": "0.5"},
+    "limits": {"amount": {}, "cost": {}},
+}
+
+
 @pytest.fixture
 def venue() -> Iterator[RecordedVenue]:
     with recorded_venue() as venue:
@@ -289,13 +298,7 @@ def test_precisions_are_read_as_the_exchange_means_them(
 ) -> None:
     exchange = opened(name, {})
     exchange._wire.client.load_markets = lambda: {
-        "BTC/USD": {
-            "symbol": "BTC/USD",
-            "base": "BTC",
-            "quote": "USD",
-            "precision": {"amount": amount, "price": price},
-            "limits": {"amount": {}, "cost": {}},
-        }
+        "BTC/USD": MARKET | {"precision": {"amount": amount, "price": price}}
     }
     if steps is None:
         assert not exchange.instruments()
@@ -304,6 +307,39 @@ def test_precisions_are_read_as_the_exchange_means_them(
     else:
         instrument = exchange.instruments()["BTC/USD"]
         assert (instrument.lot, instrument.tick) == tuple(map(Decimal, steps))
+
+
+@pytest.mark.parametrize(
+    ("name", "depth", "asked"),
+    [
+        ("kucoin", 5, 20),
+        ("kucoin", 50, 100),
+        ("kucoin", 500, 100),
+        ("htx", 5, 5),
+        ("htx", 50, 150),
+        ("htx", 500, 150),
+        ("bitstamp", 7, 7),
+    ],
+)
+def test_a_book_is_asked_for_as_deep_as_the_venue_takes_and_cut_afterwards(
+    name: str, depth: int, asked: int
+) -> None:
+    exchange, depths = opened(name, {}), list[int]()
+    exchange._wire.client.load_markets = lambda: {"BTC/USD": MARKET}
+
+    def book(symbol: str, limit: int) -> dict[str, Any]:
+        depths.append(limit)
+        levels = range(1, limit + 1)
+        return {
+            "bids": [[1000 - level, 1] for level in levels],
+            "asks": [[1000 + level, 1] for level in levels],
+        }
+
+    exchange._wire.client.fetch_order_book = book
+    found = exchange.order_book("BTC/USD", depth)
+    assert depths == [asked]
+    assert len(found.bids) == len(found.asks) == min(depth, asked)
+    assert (found.bids[0].price, found.asks[0].price) == (999, 1001)
 
 
 def test_an_order_is_sought_with_the_calls_that_an_exchange_has(
