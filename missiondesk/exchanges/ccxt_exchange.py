@@ -38,6 +38,9 @@ from models.order import ExchangeOrder, OrderType, Position
 # clocks further apart no order gets in: venues refuse deadlines and time stamps that are a minute off.
 _CLOCK_MARGIN: Final = timedelta(minutes=1)
 
+_LISTED_ANEW: Final = timedelta(hours=4)
+_LISTED_AGAIN_AT_MOST: Final = timedelta(minutes=1)
+
 _ASKED: Final = 100
 
 _CANCEL_LOOKS: Final = 10
@@ -75,6 +78,7 @@ class CcxtExchange:
         self._clock = clock
         self._sleep = sleep
         self._instruments: dict[str, Instrument] | None = None
+        self._read_at = self._tried_at = datetime.min.replace(tzinfo=UTC)
         self._wire = Wire(
             self._venue,
             name=name,
@@ -89,8 +93,22 @@ class CcxtExchange:
         return self._name
 
     def instruments(self) -> dict[str, Instrument]:
+        """See the port. An old list is used on while a newer one can't be had."""
         if self._instruments is None:
-            self._instruments = self._wire.read(self._instruments_of, "load_markets")
+            return self._read_instruments()
+        if self._clock() - self._read_at < _LISTED_ANEW or self._tried_lately():
+            return self._instruments
+        with suppress(ExchangeUnreachable):
+            self._read_instruments()
+        return self._instruments
+
+    def _tried_lately(self) -> bool:
+        return self._clock() - self._tried_at < _LISTED_AGAIN_AT_MOST
+
+    def _read_instruments(self) -> dict[str, Instrument]:
+        self._tried_at = self._clock()
+        self._instruments = self._wire.read(self._instruments_of, "load_markets", True)
+        self._read_at = self._tried_at
         return self._instruments
 
     def timeframes(self) -> Sequence[str]:
@@ -261,6 +279,9 @@ class CcxtExchange:
 
     def _instrument(self, symbol: str) -> Instrument:
         instruments = self.instruments()
+        if symbol not in instruments and not self._tried_lately():
+            with suppress(ExchangeUnreachable):
+                instruments = self._read_instruments()
         if symbol not in instruments:
             if not instruments and self._wire.precision == "significant digits":
                 raise InputRefused(

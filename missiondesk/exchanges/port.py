@@ -23,7 +23,7 @@ class MarketData(Protocol):
     def name(self) -> str: ...
 
     def instruments(self) -> dict[str, Instrument]:
-        """Every market by its symbol; read once and kept."""
+        """Every market by its symbol; kept, and read anew every few hours."""
         ...
 
     def timeframes(self) -> Sequence[str]:

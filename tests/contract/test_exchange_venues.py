@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from missiondesk.exchanges.ccxt_exchange import CcxtExchange
 from missiondesk.exchanges.credentials import Credentials
-from models.errors import ExchangeUnreachable, InputRefused, VenueClosed
+from models.errors import ExchangeUnreachable, InputRefused, UnknownName, VenueClosed
 from models.market import Instrument
 from models.order import ExchangeOrder, Position
 from tests.contract.recorded_venue import Answer, RecordedVenue, Request, recorded_venue, recordings
@@ -297,7 +297,7 @@ def test_precisions_are_read_as_the_exchange_means_them(
     name: str, amount: str, price: str, steps: tuple[str, str] | None
 ) -> None:
     exchange = opened(name, {})
-    exchange._wire.client.load_markets = lambda: {
+    exchange._wire.client.load_markets = lambda reload: {
         "BTC/USD": MARKET | {"precision": {"amount": amount, "price": price}}
     }
     if steps is None:
@@ -325,7 +325,7 @@ def test_a_book_is_asked_for_as_deep_as_the_venue_takes_and_cut_afterwards(
     name: str, depth: int, asked: int
 ) -> None:
     exchange, depths = opened(name, {}), list[int]()
-    exchange._wire.client.load_markets = lambda: {"BTC/USD": MARKET}
+    exchange._wire.client.load_markets = lambda reload: {"BTC/USD": MARKET}
 
     def book(symbol: str, limit: int) -> dict[str, Any]:
         depths.append(limit)
@@ -340,6 +340,44 @@ def test_a_book_is_asked_for_as_deep_as_the_venue_takes_and_cut_afterwards(
     assert depths == [asked]
     assert len(found.bids) == len(found.asks) == min(depth, asked)
     assert (found.bids[0].price, found.asks[0].price) == (999, 1001)
+
+
+class TestMarketsListedLater:
+    @pytest.fixture(autouse=True)
+    def listing(self) -> None:
+        self.now, self.listed, self.reads, self.away = NOW, ["BTC/USD"], 0, False
+        self.exchange = CcxtExchange("kraken", "kraken", clock=lambda: self.now)
+        self.exchange._wire.client.load_markets = self.load
+        self.exchange.instruments()
+
+    def load(self, reload: bool) -> dict[str, Any]:
+        assert reload, "else ccxt gives what it has"
+        self.reads += 1
+        if self.away:
+            raise ValueError("cut off")
+        return {symbol: MARKET | {"symbol": symbol} for symbol in self.listed}
+
+    def test_they_are_there_some_hours_later(self) -> None:
+        self.listed = ["ETH/USD"]
+        self.now += timedelta(hours=3)
+        assert list(self.exchange.instruments()) == ["BTC/USD"]
+        self.now += timedelta(hours=1)
+        assert list(self.exchange.instruments()) == ["ETH/USD"]
+
+    def test_the_old_list_is_used_while_no_newer_one_can_be_had(self) -> None:
+        self.away = True
+        self.now += timedelta(hours=5)
+        assert [list(self.exchange.instruments()) for _ in range(2)] == [["BTC/USD"]] * 2
+        assert self.reads == 2, "once a minute at most"
+
+    def test_a_symbol_is_looked_for_once_more_before_it_is_unknown(self) -> None:
+        self.listed.append("ETH/USD")
+        self.now += timedelta(minutes=1)
+        assert self.exchange._instrument("ETH/USD").symbol == "ETH/USD"
+        for _ in range(3):
+            with pytest.raises(UnknownName):
+                self.exchange._instrument("XRP/USD")
+        assert self.reads == 2, "once a minute at most"
 
 
 def test_an_order_is_sought_with_the_calls_that_an_exchange_has(
