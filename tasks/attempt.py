@@ -77,7 +77,8 @@ def _cache_key(run: TaskRunContext, arguments: Mapping[str, Any]) -> str:
     """The same for every Mission that asks the same of the same closed candles; a hash, never raw text."""
     mission_task, context = arguments["mission_task"], arguments["context"]
     bars = {
-        timeframe: expected_last_open(context.now, timeframe)
+        # Venues disagree on the day that weeks and 3-day bars open, but not on midnight.
+        timeframe: expected_last_open(context.now, "1d" if timeframe in ("3d", "1w") else timeframe)
         for timeframe in _timeframes(mission_task.params)
     }
     question = [mission_task.template, mission_task.params, context.exchange, bars]
