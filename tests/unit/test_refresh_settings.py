@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,17 @@ def test_the_desk_does_not_come_up_with_a_mistake(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text("symbols = []")
     with pytest.raises(InvalidSetting, match="symbols"):
         up(Settings.load({"MISSIONDESK_HOME": str(tmp_path)}), DeskOptions())
+
+
+def test_the_page_names_every_setting_with_its_default() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "market-data.md").read_text()
+    rows = dict(re.findall(r"^\| `\[?(\w+)\]?` \| (.*) \|$", page, re.MULTILINE))
+    assert list(rows) == list(RefreshSettings.model_fields)
+    defaults = RefreshSettings()
+    for name in ("symbols", "intervals"):
+        assert rows[name] == ", ".join(f"`{each}`" for each in getattr(defaults, name))
+    for name in ("first_candles", "looked_at_again", "trade_pages"):
+        assert rows[name] == f"`{getattr(defaults, name)}`"
 
 
 def test_equal_thresholds_have_one_fingerprint() -> None:
