@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from deployments.missions import WORK_POOL
 from deployments.spec import OWNED_TAG, DeploymentSpec, ScheduleSpec
@@ -18,9 +18,18 @@ _GRACE_SECONDS: Final = 60
 
 
 def _spec(
-    flow: str, function: str, queue: Step, seconds: float, description: str, minute: int | None = None
+    flow: str,
+    function: str,
+    queue: Step,
+    seconds: float,
+    description: str,
+    minute: int | None = None,
+    stage: int = 0,
 ) -> DeploymentSpec:
     hourly = () if minute is None else (ScheduleSpec("hourly", f"{minute} * * * *", "UTC", True),)
+    job_variables: dict[str, Any] = {"timeout_seconds": seconds + _GRACE_SECONDS}
+    if stage:
+        job_variables["stage"] = stage
     return DeploymentSpec(
         key=f"flow:{flow}",
         flow_name=flow,
@@ -32,12 +41,14 @@ def _spec(
         schedules=hourly,
         description=description,
         tags=(OWNED_TAG, TAG),
-        job_variables={"timeout_seconds": seconds + _GRACE_SECONDS},
+        job_variables=job_variables,
     )
 
 
 def _step_spec(flow: str, step: Step, minute: int, description: str) -> DeploymentSpec:
-    return _spec(flow, flow, step, longest_seconds(step), description, minute)
+    """Where several are due at once, none takes the place of a step that it would then wait for."""
+    stage = 1 + list(Step).index(step)
+    return _spec(flow, flow, step, longest_seconds(step), description, minute, stage)
 
 
 MARKET_FLOWS: Final = (

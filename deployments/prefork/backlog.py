@@ -36,6 +36,11 @@ class DueRun:
         """Whether it waits for the run of its deployment before it, so that a backlog runs in order."""
         return self.of_schedule and isinstance(self.plan, Plan) and self.plan.configuration.in_turn
 
+    @property
+    def stage(self) -> int:
+        """Above 0: it waits for what a schedule asked for in lower stages."""
+        return self.plan.configuration.stage if self.of_schedule and isinstance(self.plan, Plan) else 0
+
 
 class Backlog:
     """Holds what the newest poll returned, minus what was taken since the poll began."""
@@ -63,7 +68,7 @@ class Backlog:
         while not self._closed:
             now = datetime.now(UTC)
             for run in self._waiting:
-                if run.due <= now and not self._must_wait(run):
+                if run.due <= now and not self._must_wait(run, now):
                     self._waiting.remove(run)
                     self._in_hand[run.id] = run
                     return run
@@ -84,10 +89,12 @@ class Backlog:
         self._emptying, self._closed = when_empty, not when_empty
         self._changed.set()
 
-    def _must_wait(self, run: DueRun) -> bool:
-        return run.in_turn and any(
+    def _must_wait(self, run: DueRun, now: datetime) -> bool:
+        if run.in_turn and any(
             other.flow_run.deployment_id == run.flow_run.deployment_id for other in self._in_hand.values()
-        )
+        ):
+            return True
+        return any(0 < other.stage < run.stage and other.due <= now for other in self._waiting)
 
     async def _wait_until(self, due: datetime | None) -> None:
         try:

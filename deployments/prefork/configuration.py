@@ -20,6 +20,12 @@ class PreforkVariables(BaseVariables):
         default=False,
         description="Scheduled runs of the deployment go one after the other: a backlog runs in order.",
     )
+    stage: int = Field(
+        default=0,
+        ge=0,
+        description="Above 0: a scheduled run begins after those of lower stages that are due, however "
+        "urgent its work queue is.",
+    )
     ends_with_worker: bool = Field(
         default=False,
         description="A worker that is stopped cancels the run at once, instead of waiting for its end.",
@@ -31,6 +37,7 @@ class PreforkJobConfiguration(BaseJobConfiguration):
 
     timeout_seconds: float = Field(default=DEFAULT_TIMEOUT_SECONDS, gt=0)
     in_turn: bool = False
+    stage: int = Field(default=0, ge=0)
     ends_with_worker: bool = False
 
     @field_validator("command")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import Any, Final
 
 import redis
 
@@ -21,8 +22,7 @@ from missiondesk.store.administration import without_password
 
 log = logging.getLogger(__name__)
 
-# A connection that is silent for so long is asked for a sign of life: it may be gone without a word.
-_HEALTH_SECONDS = 30
+_LOOK_AFTER_SECONDS: Final = 15
 
 
 class RedisBus:
@@ -36,7 +36,8 @@ class RedisBus:
             decode_responses=True,
             encoding_errors="replace",  # foreign bytes then are no JSON, and are passed over as such
             socket_connect_timeout=10,
-            health_check_interval=_HEALTH_SECONDS,
+            health_check_interval=_LOOK_AFTER_SECONDS,
+            **_watched(url),
         )
 
     def publish(self, channel: str, texts: Sequence[str]) -> None:
@@ -82,3 +83,18 @@ def _heard(
         message = subscription.get_message(timeout=LOOK_SECONDS)
         if message is not None:
             yield Heard(message["channel"], message["data"])
+
+
+def _watched(url: str) -> dict[str, Any]:
+    """Has the system end a connection whose other end is gone without a word: a listener would not notice."""
+    if url.startswith("unix:"):
+        return {}
+    wanted = {
+        "TCP_KEEPIDLE": _LOOK_AFTER_SECONDS,
+        "TCP_KEEPINTVL": 5,
+        "TCP_KEEPCNT": 3,
+        # Health checks are unanswered data, for which keep-alive does not count.
+        "TCP_USER_TIMEOUT": 1000 * _LOOK_AFTER_SECONDS,
+    }
+    known = {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}
+    return {"socket_keepalive": True, "socket_keepalive_options": known}

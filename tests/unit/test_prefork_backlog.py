@@ -18,13 +18,14 @@ def run_due(
     seconds: float,
     *,
     in_turn: bool = False,
+    stage: int = 0,
     of_schedule: bool = True,
     deployment_id: UUID = DEPLOYMENT,
 ) -> DueRun:
     return DueRun(
         FlowRun(id=uuid4(), flow_id=uuid4(), deployment_id=deployment_id, auto_scheduled=of_schedule),
         datetime.now(UTC) + timedelta(seconds=seconds),
-        Plan("a.b", None, PreforkJobConfiguration(in_turn=in_turn)),
+        Plan("a.b", None, PreforkJobConfiguration(in_turn=in_turn, stage=stage)),
     )
 
 
@@ -95,6 +96,22 @@ def test_runs_in_turn_go_one_after_the_other() -> None:
             await taken_at_once(backlog)
         backlog.release(first)
         assert await taken_at_once(backlog) is second
+
+    asyncio.run(scenario())
+
+
+def test_lower_stages_that_are_due_begin_before_more_urgent_higher_ones() -> None:
+    async def scenario() -> None:
+        backlog = Backlog()
+        third, second, first = run_due(-1, stage=3), run_due(-1, stage=2), run_due(-1, stage=1)
+        asked_for, mission, not_due = (
+            run_due(-1, stage=3, of_schedule=False),
+            run_due(-1),
+            run_due(60, stage=1),
+        )
+        backlog.replace([third, mission, second, asked_for, first, not_due])
+        order = [await taken_at_once(backlog) for _ in range(5)]
+        assert order == [mission, asked_for, first, second, third]
 
     asyncio.run(scenario())
 
