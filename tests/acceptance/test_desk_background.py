@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.acceptance.running_desk import PROGRAM, RunningDesk, wait_for
+from tests.processes import alive
 
 pytestmark = [pytest.mark.desk, pytest.mark.timeout(600)]
 
@@ -66,7 +67,7 @@ def test_restart_logs_and_stop(desk: RunningDesk) -> None:
     late = desk.command("stop", "--wait", "0")
     assert late.returncode == 1
     assert f"the desk (pid {second.pid}) has not ended after 0 s; still running: logs " in late.stderr
-    wait_for(lambda: not second.is_running(), 90, "it goes on stopping")
+    wait_for(lambda: not alive([second]), 90, "it goes on stopping")
     assert desk.processes() == []
 
 
@@ -79,7 +80,7 @@ def test_stop_ends_what_a_killed_desk_left_behind(desk: RunningDesk) -> None:
     assert stopped.returncode == 0, stopped.stderr
     assert "ending sandbox, which an earlier desk left behind" in stopped.stdout
     assert "stopping postgres, which an earlier desk left behind" in stopped.stdout
-    assert not [process for process in left if process.is_running()]
+    assert alive(left) == []
     assert not (desk.home / "desk.json").exists()
 
 

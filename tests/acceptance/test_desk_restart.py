@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 
 import psutil
 import pytest
 
 from missiondesk.store.administration import session
 from tests.acceptance.running_desk import RunningDesk, wait_for
+from tests.processes import alive
 
 pytestmark = [pytest.mark.desk, pytest.mark.timeout(600)]
 
@@ -27,19 +29,20 @@ def test_after_kills_of_up_and_of_everything_it_starts_again(new_desk: NewDesk) 
         connected.execute("INSERT INTO condition (name, valid) VALUES ('kept', true)")
     desk.kill()
     assert desk.command("status").returncode == 3
-    assert all(process.is_running() for process in orphans), "they go on until somebody ends them"
+    assert alive(orphans) == orphans, "they go on until somebody ends them"
     assert "what a killed one left: logs" in desk.command("status").stdout
 
     desk.forget_what_was_said()
     desk.start()
     desk.wait_until_up()
     assert desk.pid("postgres") == postgres, "the database server is taken over"
-    assert not [process for process in orphans if process.is_running()], "the others are ended"
+    assert alive(orphans) == [], "the others are ended"
 
     everything = desk.processes()
     desk.kill()
     for process in everything:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     psutil.wait_procs(everything, timeout=10)
     desk.forget_what_was_said()
     desk.start()

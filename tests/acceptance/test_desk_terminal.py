@@ -13,6 +13,7 @@ from contextlib import suppress
 import pytest
 
 from tests.acceptance.running_desk import PROGRAM, RunningDesk, wait_for
+from tests.processes import alive
 
 pytestmark = [pytest.mark.desk, pytest.mark.timeout(600)]
 
@@ -53,4 +54,4 @@ def test_the_table_of_missions_is_live_and_ctrl_c_reaches_up_alone(
             os.close(screen)
     for part in ("console", "listener", "worker", "prefect", "sandbox", "postgres"):
         assert f"stopping {part}" in shown, "none of them had ended by itself"
-    assert not [process for process in everything if process.is_running()]
+    assert alive(everything) == []

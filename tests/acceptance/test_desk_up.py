@@ -14,6 +14,7 @@ import pytest
 
 from missiondesk.store.administration import session
 from tests.acceptance.running_desk import RunningDesk, wait_for
+from tests.processes import alive
 
 pytestmark = [pytest.mark.desk, pytest.mark.timeout(600)]
 
@@ -152,7 +153,7 @@ def test_ctrl_c_stops_everything_that_up_started_and_nothing_else(
     everything = desk.processes()
     assert desk.interrupt() == 0, desk.said
     assert "the desk is down" in desk.said
-    assert not [process for process in everything if process.is_running()]
+    assert alive(everything) == []
     assert desk.processes() == []
     status = desk.command("status", "--json")
     assert status.returncode == 3

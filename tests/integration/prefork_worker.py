@@ -90,10 +90,6 @@ class RunningWorker:
             psutil.wait_procs(family, timeout=30)
 
 
-def all_gone(processes: list[psutil.Process]) -> bool:
-    return not any(process.is_running() and process.status() != "zombie" for process in processes)
-
-
 class Pool:
     """One work pool of the tests' Prefect server, and the runs in it."""
 

@@ -23,7 +23,8 @@ from deployments.prefork.flow_runs import FlowRuns
 from deployments.prefork.registry import WorkerRegistry
 from deployments.prefork.worker import PreforkWorker
 from deployments.queues import keep_queues
-from tests.integration.prefork_worker import ROOT, Pool, RunningWorker, all_gone, wait_for
+from tests.integration.prefork_worker import ROOT, Pool, RunningWorker, wait_for
+from tests.processes import alive
 
 pytestmark = pytest.mark.prefect
 
@@ -185,7 +186,7 @@ def test_sigterm_lets_running_runs_end_and_leaves_the_others_waiting(
     (tmp_path / "go").touch()
 
     assert worker.process.wait(timeout=60) == 0
-    wait_for(lambda: all_gone(family), seconds=10)
+    wait_for(lambda: not alive(family), seconds=10)
     states = [pool.state(run) for run in runs]
     assert sum(state.is_completed() for state in states) == 2
     assert sum(state.is_scheduled() for state in states) == 2
@@ -215,7 +216,7 @@ def test_a_killed_worker_leaves_no_process_and_the_next_one_settles_its_runs(
     family = worker.descendants()
 
     worker.kill()
-    wait_for(lambda: all_gone(family), seconds=10)
+    wait_for(lambda: not alive(family), seconds=10)
     (registration,) = WorkerRegistry(short_home / "workers").dead(pool.name)
     claim_as(registration.record.token, pool, claimed)
     registration.close()
@@ -274,7 +275,7 @@ def test_two_workers_of_one_pool_run_everything_once(
     family = second.descendants()
     lost = {process.pid for process in family} & set(processes_in(folder))
     second.kill()
-    wait_for(lambda: all_gone(family), seconds=10)
+    wait_for(lambda: not alive(family), seconds=10)
     start_worker()
     wait_for(lambda: sum(pool.state(run).is_crashed() for run in held) == len(lost))
     (folder / "go").touch()
