@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg2
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, func, select
 from sqlalchemy.engine import make_url
 
@@ -43,8 +44,7 @@ def connect(url: str) -> Engine:
             return  # Ctrl-C in the middle of a statement costs the connection, and is no outage.
         never_connected = context.connection is None
         if never_connected or context.is_disconnect:
-            said = str(context.original_exception).strip()
-            raise DatabaseUnreachable(f"the database {without_password(url)} does not answer: {said}")
+            raise _does_not_answer(url, context.original_exception)
 
     return engine
 
@@ -55,7 +55,18 @@ def transaction(engine: Engine, actor: str | None = None) -> Iterator[Connection
 
     `actor` is whom the audit names as the one who changed what is changed here; None: the database's user.
     """
-    with engine.execution_options(isolation_level=_TRANSACTION).begin() as connection:
-        if actor is not None:
-            connection.execute(select(func.set_config("missiondesk.actor", actor, True)))
-        yield connection
+    try:
+        with engine.execution_options(isolation_level=_TRANSACTION).begin() as connection:
+            if actor is not None:
+                connection.execute(select(func.set_config("missiondesk.actor", actor, True)))
+            yield connection
+    except psycopg2.Error as error:
+        # The driver's own: from cursors used directly, and from the step into the transaction itself.
+        if not engine.dialect.is_disconnect(error, None, None):  # type: ignore[arg-type]
+            raise
+        engine.dispose()  # SQLAlchemy has not seen it, and would hand the same connection out again
+        raise _does_not_answer(engine.url.render_as_string(hide_password=False), error) from error
+
+
+def _does_not_answer(url: str, error: BaseException) -> DatabaseUnreachable:
+    return DatabaseUnreachable(f"the database {without_password(url)} does not answer: {str(error).strip()}")
