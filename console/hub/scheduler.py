@@ -118,10 +118,8 @@ class Scheduler:
             if not error.response.is_server_error:
                 raise
             raise PrefectAway(f"Prefect's server is in trouble: {error}") from None
-        except (
-            httpx.TransportError,
-            RuntimeError,
-        ) as error:  # Prefect raises the latter where it can't connect
+        except (httpx.TransportError, RuntimeError) as error:
+            # The latter is what Prefect's client raises where it can't connect.
             raise PrefectAway(f"Prefect's server does not answer: {error}") from None
 
 
