@@ -7,8 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from datetime import UTC, datetime
@@ -26,17 +25,9 @@ from missiondesk.components.registry import Registry
 from missiondesk.settings import Settings
 from missiondesk.store.database import connect as connect_database
 from models.component import Outcome, Work
+from tests.waiting import wait_for
 
 PATIENCE_SECONDS = 30.0
-
-
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
-    """The first true answer of `condition`."""
-    deadline = time.monotonic() + seconds
-    while not (answer := condition()):
-        assert time.monotonic() < deadline, f"expected {what} within {seconds} s"
-        time.sleep(0.02)
-    return answer
 
 
 class HubDesk:
@@ -91,7 +82,7 @@ def threaded_hub(settings: Settings) -> Iterator[Hub]:
     )
     thread = threading.Thread(target=copy_context().run, args=(server.run,), daemon=True)
     thread.start()
-    wait_until(lambda: server.started, "the hub to start")
+    wait_for(lambda: server.started, "the hub to start")
     port = server.servers[0].sockets[0].getsockname()[1]
     token = settings.given_api_token
     hub = Hub(f"http://127.0.0.1:{port}", None if token is None else token.get_secret_value())
@@ -112,7 +103,7 @@ def hub_process(database_url: str, home: str) -> Iterator[tuple[Hub, subprocess.
     )
     assert process.stdout is not None
     hub = Hub(process.stdout.readline().strip())
-    wait_until(lambda: _answers(hub), "the hub to answer")
+    wait_for(lambda: _answers(hub), "the hub to answer")
     try:
         yield hub, process
     finally:

@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,10 @@ from console.desk.ports import free_port
 from console.desk.processes import end, marked_processes
 from missiondesk.desk_file import running_desk
 from missiondesk.store.embedded import EmbeddedPostgres
+from tests.waiting import wait_for
 
 PROGRAM = str(Path(sys.executable).with_name("missiondesk"))
 UP_SECONDS = 150.0
-
-
-def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
-    """What `condition` gives once it is true; fails after that time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.1)
 
 
 class RunningDesk:
@@ -72,7 +61,7 @@ class RunningDesk:
             assert self._popen is not None and self._popen.poll() is None, self.said
             return "the desk is up" in self.said
 
-        wait_for(up_or_ended, UP_SECONDS, f"the desk is up\n{self.said}")
+        wait_for(up_or_ended, f"the desk is up\n{self.said}", UP_SECONDS)
 
     @property
     def said(self) -> str:
@@ -98,7 +87,7 @@ class RunningDesk:
         return found
 
     def pid(self, part: str) -> int:
-        found = wait_for(lambda: self.status()["pids"].get(part), 60, f"{part} has a pid")
+        found = wait_for(lambda: self.status()["pids"].get(part), f"{part} has a pid", 60)
         return int(found)
 
     def interrupt(self, seconds: float = 90) -> int:

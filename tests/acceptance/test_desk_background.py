@@ -10,8 +10,9 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from tests.acceptance.running_desk import PROGRAM, RunningDesk, wait_for
+from tests.acceptance.running_desk import PROGRAM, RunningDesk
 from tests.processes import alive
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.desk, pytest.mark.timeout(600)]
 
@@ -28,7 +29,7 @@ def test_restart_logs_and_stop(desk: RunningDesk) -> None:
 
     desk.environment["MISSIONDESK_LOG_FILES"] = "7"
     desk.start()
-    wait_for(lambda: "sandbox is ready" in desk.said, 90, desk.said)
+    wait_for(lambda: "sandbox is ready" in desk.said, desk.said, 90)
     first = psutil.Process(desk.pid("desk"))
     del desk.environment["MISSIONDESK_LOG_FILES"]
     restarted = desk.command("restart")
@@ -58,7 +59,7 @@ def test_restart_logs_and_stop(desk: RunningDesk) -> None:
         [PROGRAM, "logs", "0", "--follow"], env=desk.environment, stdout=subprocess.PIPE, text=True
     ) as follower:
         assert follower.stdout is not None
-        wait_for(lambda: len(psutil.Process(follower.pid).open_files()) >= 6, 30, "it follows")
+        wait_for(lambda: len(psutil.Process(follower.pid).open_files()) >= 6, "it follows", 30)
         os.kill(desk.pid("sandbox"), signal.SIGKILL)
         assert any("desk        sandbox has ended; starting it again" in line for line in follower.stdout)
         follower.send_signal(signal.SIGINT)
@@ -67,13 +68,13 @@ def test_restart_logs_and_stop(desk: RunningDesk) -> None:
     late = desk.command("stop", "--wait", "0")
     assert late.returncode == 1
     assert f"the desk (pid {second.pid}) has not ended after 0 s; still running: logs " in late.stderr
-    wait_for(lambda: not alive([second]), 90, "it goes on stopping")
+    wait_for(lambda: not alive([second]), "it goes on stopping", 90)
     assert desk.processes() == []
 
 
 def test_stop_ends_what_a_killed_desk_left_behind(desk: RunningDesk) -> None:
     desk.start()
-    wait_for(lambda: "sandbox is ready" in desk.said, 90, desk.said)
+    wait_for(lambda: "sandbox is ready" in desk.said, desk.said, 90)
     left = desk.processes()
     desk.kill()
     stopped = desk.command("stop")

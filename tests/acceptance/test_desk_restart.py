@@ -11,8 +11,9 @@ import psutil
 import pytest
 
 from missiondesk.store.administration import session
-from tests.acceptance.running_desk import RunningDesk, wait_for
+from tests.acceptance.running_desk import RunningDesk
 from tests.processes import alive
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.desk, pytest.mark.timeout(600)]
 
@@ -58,7 +59,7 @@ def test_after_kills_of_up_and_of_everything_it_starts_again(new_desk: NewDesk) 
 def test_ctrl_c_while_it_comes_up_leaves_nothing_behind(new_desk: NewDesk, milestone: str) -> None:
     desk = new_desk()
     desk.start()
-    wait_for(lambda: milestone in desk.said, 90, desk.said)
+    wait_for(lambda: milestone in desk.said, desk.said, 90)
     assert desk.interrupt() == 0, desk.said
     assert desk.processes() == []
     assert not (desk.home / "desk.json").exists()
@@ -68,7 +69,7 @@ def test_a_kill_while_it_comes_up_does_not_matter(new_desk: NewDesk) -> None:
     desk = new_desk()
     for milestone in ("postgres is ready", "prefect is ready"):
         desk.start()
-        wait_for(lambda milestone=milestone: milestone in desk.said, 90, desk.said)
+        wait_for(lambda milestone=milestone: milestone in desk.said, desk.said, 90)
         desk.kill()
         desk.forget_what_was_said()
     desk.start()
@@ -79,7 +80,7 @@ def test_a_kill_while_it_comes_up_does_not_matter(new_desk: NewDesk) -> None:
 def test_sigterm_stops_it_like_ctrl_c(new_desk: NewDesk) -> None:
     desk = new_desk()
     desk.start()
-    wait_for(lambda: "sandbox is ready" in desk.said, 90, desk.said)
+    wait_for(lambda: "sandbox is ready" in desk.said, desk.said, 90)
     os.kill(desk.status()["pids"]["desk"], signal.SIGTERM)
-    wait_for(lambda: "the desk is down" in desk.said, 60, desk.said)
+    wait_for(lambda: "the desk is down" in desk.said, desk.said, 60)
     assert desk.processes() == []

@@ -12,8 +12,9 @@ from contextlib import suppress
 
 import pytest
 
-from tests.acceptance.running_desk import PROGRAM, RunningDesk, wait_for
+from tests.acceptance.running_desk import PROGRAM, RunningDesk
 from tests.processes import alive
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.desk, pytest.mark.timeout(600)]
 
@@ -40,14 +41,14 @@ def test_the_table_of_missions_is_live_and_ctrl_c_reaches_up_alone(
     ) as up:
         os.close(terminal)
         try:
-            wait_for(lambda: shows("the desk is up"), 150, shown)
-            wait_for(lambda: shows("waits for.*next tick"), 20, shown)
-            wait_for(lambda: shows(r"btc-dip.*1/2 hourly RSI under 30"), 20, shown)
-            wait_for(lambda: shows(r"btc-first-buy.*FILLED"), 60, shown)
+            wait_for(lambda: shows("the desk is up"), shown, 150)
+            wait_for(lambda: shows("waits for.*next tick"), shown, 20)
+            wait_for(lambda: shows(r"btc-dip.*1/2 hourly RSI under 30"), shown, 20)
+            wait_for(lambda: shows(r"btc-first-buy.*FILLED"), shown, 60)
             everything = desk.processes()
             shown = ""
             os.write(screen, b"\x03")
-            wait_for(lambda: shows("the desk is down"), 90, shown)
+            wait_for(lambda: shows("the desk is down"), shown, 90)
             assert up.wait(10) == 0
         finally:
             up.kill()

@@ -13,8 +13,9 @@ import psycopg2
 import pytest
 
 from missiondesk.store.administration import session
-from tests.acceptance.running_desk import RunningDesk, wait_for
+from tests.acceptance.running_desk import RunningDesk
 from tests.processes import alive
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.desk, pytest.mark.timeout(600)]
 
@@ -36,7 +37,7 @@ def kill_part(desk: RunningDesk, part: str) -> None:
         now = desk.status()["pids"].get(part)
         return now is not None and now != before
 
-    wait_for(is_back, 90, f"{part} is back\n{desk.said}")
+    wait_for(is_back, f"{part} is back\n{desk.said}", 90)
 
 
 def prefect_answers(desk: RunningDesk) -> bool:
@@ -124,7 +125,7 @@ def test_a_killed_part_is_started_again(desk: RunningDesk, part: str) -> None:
 
 def test_killed_prefect_is_started_again_on_its_port(desk: RunningDesk) -> None:
     kill_part(desk, "prefect")
-    wait_for(lambda: prefect_answers(desk), 90, "Prefect answers again")
+    wait_for(lambda: prefect_answers(desk), "Prefect answers again", 90)
 
 
 def test_killed_postgres_is_started_again_and_prefect_recovers(desk: RunningDesk) -> None:
@@ -140,11 +141,11 @@ def test_killed_postgres_is_started_again_and_prefect_recovers(desk: RunningDesk
         done = desk.command("sync", "--plan")
         return done.returncode == 0
 
-    wait_for(pools_are_read, 60, "sync works again")
+    wait_for(pools_are_read, "sync works again", 60)
 
 
 def test_doctor_finds_nothing_wrong(desk: RunningDesk) -> None:
-    wait_for(lambda: desk.command("doctor").returncode == 0, 90, desk.command("doctor").stdout)
+    wait_for(lambda: desk.command("doctor").returncode == 0, desk.command("doctor").stdout, 90)
 
 
 def test_ctrl_c_stops_everything_that_up_started_and_nothing_else(

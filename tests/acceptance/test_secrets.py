@@ -25,8 +25,9 @@ from blocks.channels import MailChannel, ServiceChannel
 from blocks.exchange_account import ExchangeAccount
 from missiondesk.exchanges.sandbox.address import SANDBOX_KEY, SANDBOX_SECRET
 from missiondesk.store.administration import programs, session, with_database
-from tests.acceptance.running_desk import RunningDesk, wait_for
+from tests.acceptance.running_desk import RunningDesk
 from tests.receivers import certificate, http_server, smtp_server
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.desk, pytest.mark.timeout(600)]
 
@@ -133,9 +134,9 @@ def exercised(
         save_blocks(after, mailbox.port, hook.port)
         go_through_troubles(after)
         say_everything(after)
-        wait_for(lambda: mailbox.mails and hook.posted, 60, "news by the blocks")
+        wait_for(lambda: mailbox.mails and hook.posted, "news by the blocks", 60)
         failing = "SELECT count(DISTINCT channel) FROM delivery WHERE problem <> ''"
-        wait_for(lambda: after.sql(failing) == [(3,)], 60, "troubles of the other channels")
+        wait_for(lambda: after.sql(failing) == [(3,)], "troubles of the other channels", 60)
         after.said["mails"] = b"".join(mail.as_bytes() for mail in mailbox.mails)
         after.said["posts"] = b"".join(body for _, _, body in hook.posted)
         yield after
@@ -184,7 +185,7 @@ def go_through_troubles(desk: Exercised) -> None:
         )
     names = [mission for mission, _ in walks]
     deployed = "SELECT flow_name, deployment_id FROM deployment WHERE flow_name = ANY (%s)"
-    wait_for(lambda: len(desk.sql(deployed, names)) == len(names), 60, "every Mission is deployed")
+    wait_for(lambda: len(desk.sql(deployed, names)) == len(names), "every Mission is deployed", 60)
     deployments = dict(desk.sql(deployed, names))
     sandbox = json.loads((desk.desk.home / "desk.json").read_text())["exchange_url"]
     with (
@@ -195,7 +196,7 @@ def go_through_troubles(desk: Exercised) -> None:
         def run(*missions: str) -> None:
             runs = [client.create_flow_run_from_deployment(deployments[each]).id for each in missions]
             for each in runs:
-                wait_for(lambda each=each: client.read_flow_run(each).state.is_final(), 90, str(missions))
+                wait_for(lambda each=each: client.read_flow_run(each).state.is_final(), str(missions), 90)
 
         run(*(mission for mission in names if mission.startswith("keys")))
         for trouble in TROUBLES:

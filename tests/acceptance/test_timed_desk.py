@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from missiondesk.store.administration import session
-from tests.acceptance.running_desk import RunningDesk, wait_for
+from tests.acceptance.running_desk import RunningDesk
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.desk, pytest.mark.timeout(600)]
 
@@ -95,12 +96,12 @@ def test_what_is_ahead_runs_once_at_its_time(desk: RunningDesk) -> None:
     assert said == "2 pending; the desk runs them at their time\n"
     assert call(desk, executed_data, "room 1") == said
     found = "SELECT executed_data, extract(epoch FROM told_at) FROM told WHERE place = 'room 1'"
-    wait_for(lambda: query(desk, found), 90, "the items ran")
+    wait_for(lambda: query(desk, found), "the items ran", 90)
     ((told, told_at),) = query(desk, found)
     assert told == str(executed_data)
     assert float(told_at) >= timestamp
     finished = "SELECT DISTINCT status FROM timed_task WHERE executed_time = to_timestamp(%s)"
-    wait_for(lambda: query(desk, finished, timestamp) == [(1,)], 30, "their end is written")
+    wait_for(lambda: query(desk, finished, timestamp) == [(1,)], "their end is written", 30)
     print(f"late by {float(told_at) - timestamp:.2f} s")  # noqa: T201
 
 
@@ -109,5 +110,5 @@ def test_a_call_that_is_killed_in_the_middle_is_made_again_by_the_desk(desk: Run
     assert call(desk, {timestamp: [{"channel": "A"}]}, "a room that burns once") == ""
     row = "SELECT status, attempts FROM timed_task WHERE executed_time = to_timestamp(%s)"
     assert query(desk, row, timestamp) == [(0, 1)]
-    wait_for(lambda: query(desk, row, timestamp) == [(1, 2)], 90, "the desk ran it again")
+    wait_for(lambda: query(desk, row, timestamp) == [(1, 2)], "the desk ran it again", 90)
     assert query(desk, "SELECT count(*) FROM told WHERE place = 'a room that burns once'") == [(2,)]

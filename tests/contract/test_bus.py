@@ -7,12 +7,9 @@ import os
 import shutil
 import subprocess
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Queue
-from typing import Any
 
 import psycopg2
 import pytest
@@ -29,6 +26,7 @@ from missiondesk.bus.subscriber import Message, Subscriber
 from missiondesk.settings import Settings
 from missiondesk.store.database import connect
 from models.errors import InvalidSetting, RetryLater
+from tests.waiting import wait_for
 
 WITHIN = 10.0
 
@@ -43,7 +41,7 @@ def redis_socket() -> Iterator[str]:
         server = subprocess.Popen([program, *options], stdout=log, stderr=subprocess.STDOUT)
     try:
         client = redis.Redis(unix_socket_path=str(home / "socket"))
-        _wait_for(lambda: (home / "socket").exists() and client.ping(), "redis-server")
+        wait_for(lambda: (home / "socket").exists() and client.ping(), "redis-server")
         client.close()
         yield f"unix://{home / 'socket'}"
     finally:
@@ -168,7 +166,7 @@ def test_what_nobody_handles_is_logged(
     subscriber.register("price", once)
     assert subscriber.wait_until_heard("price")
     bus.publish("price", ['{"number": 1}', '{"number": 2}'])
-    _wait_for(lambda: "nobody handles what came on channel 'price'" in caplog.text, "a warning")
+    wait_for(lambda: "nobody handles what came on channel 'price'" in caplog.text, "a warning")
 
 
 def test_long_texts_arrive_whole(bus: Bus, subscriber: Subscriber) -> None:
@@ -194,7 +192,7 @@ def test_a_lost_connection_is_made_again(
         bus.publish("price", ['{"number": 1}'])
         return not inbox.empty()
 
-    _wait_for(published_and_heard, "a message after the cut")
+    wait_for(published_and_heard, "a message after the cut")
 
 
 def test_a_bus_that_is_not_there_says_so() -> None:
@@ -243,11 +241,3 @@ def _cut_listeners(database_url: str) -> None:
             "WHERE query LIKE 'LISTEN%' AND datname = current_database()"
         )
     session.close()
-
-
-def _wait_for(condition: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + WITHIN
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, f"expected {what} within {WITHIN} s"
-        pause.wait(0.05)

@@ -25,7 +25,7 @@ from missiondesk.market_names import market_of
 from missiondesk.settings import Settings
 from models.errors import DataStale, ExchangeUnreachable, UnknownName
 from models.market import Level, OrderBook
-from tests.contract.test_feed_connections import wait_for
+from tests.waiting import wait_for
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 PLACES = [Place("okx", "BTC/USDT"), Place("bitmex", "BTC/USD:BTC"), Place("krakenfutures", "XRP/USD:XRP")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from missiondesk.market_names import market_of
 from missiondesk.settings import Settings
 from models.errors import DataStale, VenueClosed
 from models.quote import Quote
+from tests.waiting import wait_for
 
 WITHIN = 60.0
 NAMES = ("krakenfutures:XRP/USD:XRP", "krakenfutures:LTC/USD:LTC")
@@ -42,13 +43,6 @@ def running(server: PlaybackServer, timing: Timing) -> Iterator[Feed]:
     feed = open_feed([market_of(name, now) for name in NAMES], Venues(settings, server.url), timing)
     with FeedThread(feed):
         yield feed
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + WITHIN
-    while not condition():
-        assert time.monotonic() < deadline, f"expected {what} within {WITHIN} s"
-        time.sleep(0.01)
 
 
 def all_fresh(feed: Feed) -> bool:

@@ -27,7 +27,7 @@ from missiondesk.market_names import market_of
 from missiondesk.settings import Settings
 from models.quote import Quote
 from tests.contract.exchange_contract import ManualClock
-from tests.contract.test_feed_connections import wait_for
+from tests.waiting import wait_for
 
 SYMBOL = "BTC/USD"
 WITHIN = 20.0

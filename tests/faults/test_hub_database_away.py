@@ -17,7 +17,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from missiondesk.settings import Settings
-from tests.hub_desk import Hub, HubDesk, answer, frame, threaded_hub, wait_until
+from tests.hub_desk import Hub, HubDesk, answer, frame, threaded_hub
+from tests.waiting import wait_for
 
 
 class Way:
@@ -117,11 +118,11 @@ def test_it_starts_at_once_says_so_once_and_serves_when_the_database_comes(
         assert refused.headers["Retry-After"] == "5"
         assert "the database does not answer" in refused_websocket(hub)
         before = way.turned_away
-        wait_until(lambda: way.turned_away > before + 2, "some attempts")
+        wait_for(lambda: way.turned_away > before + 2, "some attempts")
         assert told(caplog) == ["components are not served until the database answers"]
 
         way.open()
-        wait_until(lambda: told(caplog)[-1] == "components are served again", "the hub to serve")
+        wait_for(lambda: told(caplog)[-1] == "components are served again", "the hub to serve")
         desk = HubDesk(database_url)
         known = hub.register("patient")
         with hub.websocket(f"hash={known}") as module:
@@ -132,12 +133,12 @@ def test_it_starts_at_once_says_so_once_and_serves_when_the_database_comes(
             way.close()
             with pytest.raises(ConnectionClosed):
                 module.recv(timeout=20)
-        wait_until(lambda: len(told(caplog)) == 3, "the loss to be said")
+        wait_for(lambda: len(told(caplog)) == 3, "the loss to be said")
         assert hub.http.get("/module/online").status_code == 503
         way.open()
-        wait_until(lambda: len(told(caplog)) == 4 and answers(hub), "the hub to serve again")
+        wait_for(lambda: len(told(caplog)) == 4 and answers(hub), "the hub to serve again")
         with hub.websocket(f"hash={known}"):
-            wait_until(lambda: hub.online() == ["patient"], "the module to be online again")
+            wait_for(lambda: hub.online() == ["patient"], "the module to be online again")
         desk.engine.dispose()
     assert [re.sub(" .*", "", line.removeprefix("components are ")) for line in told(caplog)] == [
         "not",

@@ -12,7 +12,8 @@ import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.hub_desk import Hub, HubDesk, answer, frame, hub_process, wait_until
+from tests.hub_desk import Hub, HubDesk, answer, frame, hub_process
+from tests.waiting import wait_for
 
 log = logging.getLogger(__name__)
 
@@ -56,16 +57,16 @@ def test_half_open_sockets_are_closed_and_cost_little(many_files: None, served: 
             opened = socket.create_connection(("127.0.0.1", port), timeout=20)
             opened.sendall([b"", b"GET /websocket", b"GET / HTTP/1.1\r\nHost: x\r\nX: "][number % 3])
             sockets.append(opened)
-        wait_until(lambda: process.num_fds() > HALF_OPEN, "all to be open at once")
+        wait_for(lambda: process.num_fds() > HALF_OPEN, "all to be open at once")
         grown = (process.memory_info().rss - before) / 1e6
         log.info("%d half-open sockets: %.1f MB", HALF_OPEN, grown)
         assert grown < HALF_OPEN_MEGABYTES
         with hub.websocket(f"hash={hub.register('served all the same')}") as module:
-            wait_until(lambda: hub.online() == ["served all the same"], "the module to be online")
+            wait_for(lambda: hub.online() == ["served all the same"], "the module to be online")
             assert module.ping().wait(10)
         sockets[0].settimeout(30)
         assert sockets[0].recv(100) == b""
-        wait_until(lambda: process.num_fds() < HALF_OPEN / 10, "all to be closed")
+        wait_for(lambda: process.num_fds() < HALF_OPEN / 10, "all to be closed")
     finally:
         for opened in sockets:
             opened.close()
@@ -99,10 +100,10 @@ def test_a_module_that_never_reads_does_not_fill_the_memory(
     number = desk.registry.find("deaf").id
     before = process.memory_info().rss
     with hub.websocket(f"hash={known}", max_queue=1):
-        wait_until(lambda: hub.online() == ["deaf"], "the module to be online")
+        wait_for(lambda: hub.online() == ["deaf"], "the module to be online")
         for _ in range(300):
             desk.commands.send_message(number, "x" * 300_000)
-        wait_until(
+        wait_for(
             lambda: desk.rows("SELECT count(*) FROM component_command WHERE status = 'waiting'")[0][0] < 300,
             "some messages to be claimed",
         )

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from models.component import CommandStatus
-from tests.hub_desk import HubDesk, hub_process, wait_until
+from tests.hub_desk import HubDesk, hub_process
 from tests.hub_modules import ManyModules, OldModule, new_module
+from tests.waiting import wait_for
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ def counts(desk: HubDesk) -> dict[str, int]:
 
 
 async def until(condition: Callable[[], object], what: str) -> None:
-    await asyncio.to_thread(wait_until, condition, what, 120)
+    await asyncio.to_thread(wait_for, condition, what, 120)
 
 
 def test_every_command_ends_once_through_a_kill(database_url, short_home):

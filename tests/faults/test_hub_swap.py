@@ -10,8 +10,9 @@ from contextlib import ExitStack
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.hub_desk import HubDesk, hub_process, wait_until
+from tests.hub_desk import HubDesk, hub_process
 from tests.hub_modules import new_module
+from tests.waiting import wait_for
 
 COMMANDS = 150
 SWAPS = 10
@@ -44,7 +45,7 @@ async def swap_while_commands_flow(desk: HubDesk, addresses: list[str], worked: 
         programs.append(asyncio.create_task(old_program(address, old.hash, worked)))
         programs.append(asyncio.create_task(new_module("new", worked, 0.01).serve([address])))
         await asyncio.sleep(0.2)
-    await asyncio.to_thread(wait_until, lambda: not still_open(desk), "all commands to end", 100)
+    await asyncio.to_thread(wait_for, lambda: not still_open(desk), "all commands to end", 100)
     for program in programs:
         program.cancel()
     await asyncio.gather(*programs, return_exceptions=True)

@@ -22,7 +22,7 @@ from tests.faults import trade_worker
 from tests.faults.order_books import check_orders, order_rows, orders_at
 from tests.faults.trade_missions import arm_account, save_mission
 from tests.faults.trade_worker import FROZEN_AT, LEASE_SECONDS, TradeDesk, unsurprised
-from tests.faults.turmoil import wait_until
+from tests.waiting import wait_for
 
 AMOUNT = Decimal("0.01")
 
@@ -43,8 +43,8 @@ def test_what_wakes_up_late_sends_nothing(desk: TradeDesk) -> None:
     frozen = [frozen_worker(desk, instant) for instant in FROZEN_AT]
     try:
         for worker in frozen:
-            wait_until(lambda worker=worker: is_stopped(worker), 60, f"{worker.name} to stand still")
-        wait_until(lambda: all_have_finished(desk), 60, "others to take every Mission over")
+            wait_for(lambda worker=worker: is_stopped(worker), f"{worker.name} to stand still", 60)
+        wait_for(lambda: all_have_finished(desk), "others to take every Mission over", 60)
         for worker in frozen:
             os.kill(worker.pid or 0, signal.SIGCONT)
             worker.join(30)

@@ -22,7 +22,8 @@ from tests.faults.chaos import SEED, TRADES
 from tests.faults.order_books import check_orders, order_rows, orders_at
 from tests.faults.trade_missions import arm_account, save_mission
 from tests.faults.trade_worker import TradeDesk
-from tests.faults.turmoil import Planned, Turmoil, plan, shown, wait_until
+from tests.faults.turmoil import Planned, Turmoil, plan, shown
+from tests.waiting import wait_for
 
 QUEUE: list[tuple[str, dict[str, Any]]] = [
     ("market_buy", {"amount": "0.01"}),
@@ -73,7 +74,7 @@ def test_each_order_happens_exactly_once_and_every_fill_is_recorded(
         strike_until_all_have_finished(turmoil, desk, struck)
         turmoil.end_faults()
         assert turmoil.failed == []
-        wait_until(lambda: desk.gateway("upkeep").follow_all() == 0, 60, "all orders to be settled")
+        wait_for(lambda: desk.gateway("upkeep").follow_all() == 0, "all orders to be settled", 60)
         rows = order_rows(desk)
         check_orders(rows, orders_at(turmoil.exchange.url))
         check_amounts(rows)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from sqlalchemy import Engine, text
 
 from missiondesk.store.database import connect
 from models.timed import TimedStatus
+from tests.waiting import wait_for
 
 PROGRAM = Path(__file__).with_name("timed_process.py")
 ROUNDS = int(os.environ.get("MISSIONDESK_CHAOS_ROUNDS", "3"))
@@ -89,13 +89,6 @@ def now() -> int:
     return int(datetime.now(UTC).timestamp())
 
 
-def until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize(("groups", "items"), [(1, 1000), (20, 50)])
 def test_a_thousand_items_brought_by_four_processes_at_once_run_once_each(
     engine: Engine, start: Callable[..., subprocess.Popen[str]], groups: int, items: int
@@ -120,7 +113,7 @@ def test_what_a_killed_process_left_is_picked_up_after_its_lease(
     killed, early = (start(timestamp, groups, items, 0.1) for _ in range(2))
     let_go(killed)
     enough = (1 + round_number * 5 % (groups - 2)) * items
-    until(lambda: handled(engine).total() >= enough)
+    wait_for(lambda: handled(engine).total() >= enough)
     killed.kill()
     killed.wait(30)
 
@@ -132,7 +125,7 @@ def test_what_a_killed_process_left_is_picked_up_after_its_lease(
             live = text("SELECT count(*) FROM timed_task WHERE lease_expires_at > now()")
             return connection.execute(live).scalar_one() == 0
 
-    until(leases_are_over)
+    wait_for(leases_are_over)
     left = 1000 - statuses(engine)[TimedStatus.SUCCESS]
     four = [start(timestamp, groups, items, 0) for _ in range(4)]
     let_go(*four)

@@ -22,8 +22,9 @@ import pytest
 from console.desk.ports import free_port
 from missiondesk.exchanges.sandbox.address import SANDBOX_KEY, SANDBOX_SECRET
 from missiondesk.store.administration import session
-from tests.acceptance.running_desk import RunningDesk, wait_for
+from tests.acceptance.running_desk import RunningDesk
 from tests.faults.chaos import KILLS, SEED
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.desk, pytest.mark.timeout(7200)]
 
@@ -78,7 +79,7 @@ class Trading:
                 ids[:3],
                 ids[3],
             )
-        wait_for(lambda: len(self._deployments()) == MISSIONS, 30, "the Missions to be deployed")
+        wait_for(lambda: len(self._deployments()) == MISSIONS, "the Missions to be deployed", 30)
 
     def _deployments(self) -> list[str]:
         wanted = {"deployments": {"tags": {"all_": ["mode:live"]}}}
@@ -138,7 +139,7 @@ class Trading:
         """Orders not yet final; the desk's upkeep follows those of Missions that no longer tick."""
         [upkeep] = self._prefect("/deployments/filter", {"flows": {"name": {"any_": ["upkeep"]}}})
         ran = self._prefect(f"/deployments/{upkeep['id']}/create_flow_run", {})
-        wait_for(lambda: self._is_over(ran["id"]), 60, "the upkeep run to end")
+        wait_for(lambda: self._is_over(ran["id"]), "the upkeep run to end", 60)
         counted = self.rows(
             "SELECT count(*) FROM trade_order WHERE status IN ('intent', 'sent', 'open', 'unknown')"
         )
@@ -163,22 +164,22 @@ def test_nothing_is_done_twice_or_forgotten(trading: Trading) -> None:
     draw = random.Random(SEED)
     trading.set_up()
     trading.start_asking()
-    wait_for(lambda: min(trading.finished().values()) > 0, 180, "every Mission to have traded once")
+    wait_for(lambda: min(trading.finished().values()) > 0, "every Mission to have traded once", 180)
     for _ in range(KILLS):
         worker = trading.desk.pid("worker")
         pause = threading.Event()
         pause.wait(draw.uniform(0.5, 6))  # the instant is what is drawn
         os.kill(worker, signal.SIGKILL)
-        wait_for(lambda killed=worker: trading.desk.pid("worker") != killed, 60, "the worker to be back")
+        wait_for(lambda killed=worker: trading.desk.pid("worker") != killed, "the worker to be back", 60)
     before = trading.finished()
     wait_for(
         lambda: all(count > before[name] for name, count in trading.finished().items()),
-        240,
         f"every Mission to go on: {before}",
+        240,
     )
     trading.rows("UPDATE mission SET enabled = false")
     trading.stop_asking()
-    wait_for(lambda: trading.unsettled() == 0, 180, "all orders to be settled")
+    wait_for(lambda: trading.unsettled() == 0, "all orders to be settled", 180)
     check_ledger(trading)
 
 

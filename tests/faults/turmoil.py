@@ -8,7 +8,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from multiprocessing.process import BaseProcess
@@ -174,13 +174,6 @@ class Turmoil:
 def _signal(worker: BaseProcess, number: signal.Signals) -> None:
     if worker.pid is not None and worker.exitcode is None:
         os.kill(worker.pid, number)
-
-
-def wait_until(happened: Callable[[], bool], seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-        time.sleep(0.1)
 
 
 def shown(blows: Iterable[Planned]) -> str:

@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -20,18 +19,11 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import Scheduled
 
+from tests.waiting import wait_for
+
 FLOWS = "tests.integration.prefork_flows"
 ROOT = Path(__file__).parents[2]
 Found = TypeVar("Found")
-
-
-def wait_for(condition: Callable[[], Found], seconds: float = 60) -> Found:
-    """The first true answer of `condition`; fails when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain, last answer: {found!r}"
-        time.sleep(0.05)
-    return found
 
 
 class RunningWorker:
@@ -138,5 +130,5 @@ class Pool:
         wait_for(lambda: self.state(flow_run_id).is_running())
 
     def wait_until_over(self, flow_run_id: UUID, seconds: float = 60) -> State[Any]:
-        wait_for(lambda: self.state(flow_run_id).is_final(), seconds)
+        wait_for(lambda: self.state(flow_run_id).is_final(), seconds=seconds)
         return self.state(flow_run_id)

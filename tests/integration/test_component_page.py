@@ -16,7 +16,8 @@ from missiondesk.components.worker import Component
 from missiondesk.components.workflows import NewWorkflow, Workflows
 from missiondesk.settings import Settings
 from models.component import CommandStatus
-from tests.hub_desk import HubDesk, threaded_hub, wait_until
+from tests.hub_desk import HubDesk, threaded_hub
+from tests.waiting import wait_for
 
 PAGE = (Path(__file__).parents[2] / "docs/components.md").read_text()
 
@@ -41,7 +42,7 @@ def test_the_ten_lines_work(desk: HubDesk, short_home):
         program = compile(lines.replace("http://127.0.0.1:4201", hub.address), "components.md", "exec")
         running = threading.Thread(target=exec, args=(program, made), daemon=True)
         running.start()
-        wait_until(lambda: hub.online() == ["mean"], "the component to be online")
+        wait_for(lambda: hub.online() == ["mean"], "the component to be online")
         outcome = desk.ended(desk.commands.give(desk.registry.find("mean").id, desk.work([1, 2, 6])))
         made["mean"].stop()
         running.join(20)

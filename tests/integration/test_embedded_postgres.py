@@ -7,8 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from sqlalchemy import make_url
 from missiondesk.store.administration import drop_database, has_tables, programs, session
 from missiondesk.store.embedded import EmbeddedPostgres
 from models.errors import CallOperator, DatabaseUnreachable, InvalidSetting
+from tests.waiting import wait_for
 
 FAST = {"fsync": "off"}
 
@@ -42,13 +42,6 @@ def keep_a_row(server: EmbeddedPostgres) -> None:
     with session(server.url("postgres")) as connected:
         connected.execute("CREATE TABLE IF NOT EXISTS kept (number int)")
         connected.execute("INSERT INTO kept VALUES (1)")
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.02)
 
 
 def start_elsewhere(home: Path) -> subprocess.Popen[str]:

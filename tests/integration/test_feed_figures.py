@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +25,7 @@ from missiondesk.store.feed_figures import FeedFiguresStore
 from missiondesk.store.quotes import Quotes
 from models.feed_tables import feed_market
 from models.quote import FeedFigures
+from tests.waiting import wait_for
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
 PLACES = [Place("krakenfutures", "XRP/USD:XRP"), Place("krakenfutures", "LTC/USD:LTC")]
@@ -79,9 +79,9 @@ def test_a_feeds_figures_are_on_the_metrics_page(
         feed = open_feed(named, Venues(Settings.load({}), server.url), timing)
         with Streaming(feed, PostgresBus(database_url), engine) as streaming, FeedThread(feed):
             messages = feed.venues["krakenfutures"].messages
-            wait_until(lambda: dict(messages) == HEARD)
+            wait_for(lambda: dict(messages) == HEARD)
             server.drop_connections()
-            wait_until(lambda: dict(messages) == {name: 2 * count for name, count in HEARD.items()})
+            wait_for(lambda: dict(messages) == {name: 2 * count for name, count in HEARD.items()})
     shown = metrics_of(engine)
     total = 0.0
     for place in PLACES:
@@ -118,11 +118,3 @@ def test_figures_that_could_not_be_written_are_added_the_next_time(engine: Engin
         writer._store = FeedFiguresStore(engine)
     ((figures, _),) = FeedFiguresStore(engine).read()
     assert (figures.messages, figures.stale_sides, figures.heard_at) == (5, 2, None)
-
-
-def wait_until(condition: object) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

@@ -25,7 +25,8 @@ from missiondesk.store.database import connect
 from missiondesk.store.feed_figures import FeedFiguresStore
 from missiondesk.store.quotes import Quotes
 from models.errors import InvalidSetting
-from tests.integration.prefork_worker import Pool, RunningWorker, wait_for
+from tests.integration.prefork_worker import Pool, RunningWorker
+from tests.waiting import wait_for
 
 MARKET = "sandbox:BTC/USD"
 StartWorker = Callable[[], RunningWorker]

@@ -11,8 +11,9 @@ from missiondesk.components.settings import HubSettings
 from missiondesk.notifications.mail_api import MailApiChannel
 from missiondesk.settings import Settings
 from models.component import CommandStatus
-from tests.hub_desk import HubDesk, answer, frame, threaded_hub, wait_until
+from tests.hub_desk import HubDesk, answer, frame, threaded_hub
 from tests.receivers import Mailbox, smtp_server
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -47,10 +48,10 @@ def test_a_failed_execution_is_mailed_once(inbox: Mailbox, desk: HubDesk, settin
         number = desk.registry.find("breaks").id
         desk.commands.give(number, desk.work(workflow_name="daily"))
         answer(module, frame(module), "failed", error="keine Zahlen ü")
-        wait_until(lambda: len(inbox.mails) == 1, "the mail")
+        wait_for(lambda: len(inbox.mails) == 1, "the mail")
         for _ in range(3):
             module.send("{")
-        wait_until(lambda: len(inbox.mails) == 2, "the mail about the invalid message")
+        wait_for(lambda: len(inbox.mails) == 2, "the mail about the invalid message")
     first, second = inbox.mails
     assert inbox.receivers == ["one@example.org", "two@example.org"] * 2
     assert first["Subject"] == "daily: breaks failed"

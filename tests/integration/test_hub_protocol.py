@@ -11,7 +11,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from missiondesk.settings import Settings
 from models.component import CommandStatus
-from tests.hub_desk import Hub, HubDesk, answer, frame, threaded_hub, wait_until
+from tests.hub_desk import Hub, HubDesk, answer, frame, threaded_hub
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_a_module_registers_connects_works_and_reports(hub: Hub, desk: HubDesk):
     component_id = answered["result"]["module_id"]
 
     with hub.websocket(f"hash={expected}") as module:
-        wait_until(lambda: hub.online() == ["mean"], "the module to be online")
+        wait_for(lambda: hub.online() == ["mean"], "the module to be online")
         given = desk.commands.give(
             component_id, desk.work({"x": [1, 2]}, workflow_id="w1", workflow_name="daily")
         )
@@ -67,7 +68,7 @@ def test_a_module_registers_connects_works_and_reports(hub: Hub, desk: HubDesk):
         assert answer(module, told, message="1.5") == "receive result"
         outcome = desk.ended(given)
     assert (outcome.status, outcome.message) == (CommandStatus.SUCCEEDED, "1.5")
-    wait_until(lambda: hub.online() == [], "the module to be offline")
+    wait_for(lambda: hub.online() == [], "the module to be offline")
 
 
 @pytest.mark.parametrize("word", ["failed", "error", "fail", "FAILED"])
@@ -99,7 +100,7 @@ def test_what_registering_refuses(hub: Hub):
 def test_who_is_online_is_told_with_all_fields(hub: Hub, desk: HubDesk):
     known = hub.register("shown", description="a module", priority="3")
     with hub.websocket(f"hash={known}"):
-        (row,) = wait_until(lambda: hub.http.get("/module/online").json()["result"], "one module online")
+        (row,) = wait_for(lambda: hub.http.get("/module/online").json()["result"], "one module online")
     assert set(row) == {
         "module_id", "name", "description", "priority", "module_hash", "last_execution_time", "alive",
         "session_id", "last_alive_time", "last_login_time",
@@ -112,7 +113,7 @@ def test_messages_reach_a_module_by_hash_and_by_id(hub: Hub, desk: HubDesk):
     offline = hub.http.post("/module/send_message", json={"module_hash": known, "message": "anyone?"})
     assert (offline.status_code, offline.json()["code"]) == (400, "3003")
     with hub.websocket(f"hash={known}") as module:
-        wait_until(lambda: hub.online() == ["hears"], "the module to be online")
+        wait_for(lambda: hub.online() == ["hears"], "the module to be online")
         sent = hub.http.post("/module/send_message", json={"module_hash": known, "message": "hello"})
         assert sent.json()["result"] == {"message": "hello"}
         assert module.recv(timeout=10) == "hello"
@@ -120,14 +121,14 @@ def test_messages_reach_a_module_by_hash_and_by_id(hub: Hub, desk: HubDesk):
         hub.http.post("/module/send_message", json={"module_id": number, "message": {"a": 1}})
         assert frame(module) == {"a": 1}
     states = "SELECT DISTINCT status FROM component_command"
-    wait_until(lambda: desk.rows(states) == [("succeeded",)], "the messages to count as handed over")
+    wait_for(lambda: desk.rows(states) == [("succeeded",)], "the messages to count as handed over")
 
 
 @pytest.mark.parametrize("message", ["\\ud800", "\\u0000"])
 def test_a_message_that_no_websocket_could_bring_is_refused(hub: Hub, desk: HubDesk, message: str):
     known = hub.register("hears")
     with hub.websocket(f"hash={known}") as module:
-        wait_until(lambda: hub.online() == ["hears"], "the module to be online")
+        wait_for(lambda: hub.online() == ["hears"], "the module to be online")
         for value in (f'"{message}"', f'{{"{message}": 1}}', f'[["{message}"]]'):
             body = f'{{"module_hash": "{known}", "message": {value}}}'
             answered = hub.http.post("/module/send_message", content=body)
@@ -151,12 +152,12 @@ def test_numbers_that_json_has_no_form_for_are_bad_data(hub: Hub, number: str):
 def test_a_connection_is_closed_on_request(hub: Hub):
     known = hub.register("closed")
     with hub.websocket(f"hash={known}") as module:
-        wait_until(lambda: hub.online() == ["closed"], "the module to be online")
+        wait_for(lambda: hub.online() == ["closed"], "the module to be online")
         assert hub.http.post("/module/close_websocket", json={"module_hash": known}).status_code == 200
         with pytest.raises(ConnectionClosed) as closed:
             module.recv(timeout=10)
     assert closed.value.rcvd is not None and closed.value.rcvd.reason == "closed by the desk"
-    wait_until(lambda: hub.online() == [], "the module to be offline")
+    wait_for(lambda: hub.online() == [], "the module to be offline")
     again = hub.http.post("/module/close_websocket", json={"module_hash": known})
     assert again.json()["code"] == "3003"
 

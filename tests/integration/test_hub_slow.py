@@ -13,7 +13,8 @@ from console.hub.impatient_http import WITHIN_SECONDS, Owed
 from console.hub.server import UVICORN_OPTIONS
 from missiondesk.settings import Settings
 from models.component import SILENCE_SECONDS
-from tests.hub_desk import Hub, threaded_hub, wait_until
+from tests.hub_desk import Hub, threaded_hub
+from tests.waiting import wait_for
 
 HEAD = b"POST /module/send_message HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n"
 WHOLE = b"GET /module/online HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -81,7 +82,7 @@ def test_a_body_that_trickles(peer: socket.socket, caplog: pytest.LogCaptureFixt
 
 def test_a_websocket_may_be_silent(hub: Hub):
     with hub.websocket(f"hash={hub.register('silent')}") as module:
-        wait_until(lambda: hub.online() == ["silent"], "the module to be online")
+        wait_for(lambda: hub.online() == ["silent"], "the module to be online")
         with pytest.raises(TimeoutError):
             module.recv(timeout=3)
         assert hub.online() == ["silent"]
@@ -105,15 +106,15 @@ def deaf_module(hub: Hub, name: str) -> Iterator[socket.socket]:
     with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
         peer.sendall(HANDSHAKE % known.encode())
         assert b" 101 " in peer.recv(65_536)
-        wait_until(lambda: name in hub.online(), f"{name} to be online")
+        wait_for(lambda: name in hub.online(), f"{name} to be online")
         yield peer
 
 
 def test_a_module_that_is_silent_is_offline(strict_hub: Hub):
     alive = strict_hub.register("alive")
     with strict_hub.websocket(f"hash={alive}"), deaf_module(strict_hub, "dead"):
-        wait_until(lambda: sorted(strict_hub.online()) == ["alive", "dead"], "both to be online")
-        wait_until(lambda: strict_hub.online() == ["alive"], "the silent one to be offline")
+        wait_for(lambda: sorted(strict_hub.online()) == ["alive", "dead"], "both to be online")
+        wait_for(lambda: strict_hub.online() == ["alive"], "the silent one to be offline")
 
 
 def test_a_module_that_answers_no_ping_but_speaks_is_online(strict_hub: Hub):
@@ -126,4 +127,4 @@ def test_a_module_that_answers_no_ping_but_speaks_is_online(strict_hub: Hub):
                 while peer.recv(65_536):
                     pass
         assert strict_hub.online() == ["busy"]
-        wait_until(lambda: strict_hub.online() == [], "it to be offline, silent now")
+        wait_for(lambda: strict_hub.online() == [], "it to be offline, silent now")

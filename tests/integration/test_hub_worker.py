@@ -15,7 +15,8 @@ from missiondesk.components.worker import Component
 from missiondesk.settings import Settings
 from models.component import CommandStatus
 from models.errors import InputRefused
-from tests.hub_desk import Hub, HubDesk, answer, frame, threaded_hub, wait_until
+from tests.hub_desk import Hub, HubDesk, answer, frame, threaded_hub
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_ten_lines_make_a_component(hub: Hub, desk: HubDesk):
         return str(sum(args) / len(args))
 
     with running(mean, hub.address):
-        wait_until(lambda: hub.online() == ["mean"], "the component to be online")
+        wait_for(lambda: hub.online() == ["mean"], "the component to be online")
         number = desk.registry.find("mean").id
         good = desk.ended(desk.commands.give(number, desk.work([1, 2])))
         bad = desk.ended(desk.commands.give(number, desk.work([])))
@@ -76,7 +77,7 @@ def test_outputs_are_reported_and_several_run_at_once(hub: Hub, desk: HubDesk):
         return {"rows": [args]}
 
     with running(component, hub.address):
-        wait_until(lambda: hub.online() == ["three"], "the component to be online")
+        wait_for(lambda: hub.online() == ["three"], "the component to be online")
         number = desk.registry.find("three").id
         given = [desk.commands.give(number, desk.work(index)) for index in range(3)]
         assert [desk.ended(each).outputs for each in given] == [{"rows": [index]} for index in range(3)]
@@ -91,7 +92,7 @@ def test_a_result_that_is_too_large_is_a_failure(hub: Hub, desk: HubDesk, result
         return result
 
     with running(large, hub.address):
-        wait_until(lambda: hub.online() == ["large"], "the component to be online")
+        wait_for(lambda: hub.online() == ["large"], "the component to be online")
         outcome = desk.ended(desk.commands.give(desk.registry.find("large").id, desk.work()))
     assert outcome.status is CommandStatus.FAILED and "at most 1000000 bytes" in outcome.error
     assert large.connections == 1
@@ -105,7 +106,7 @@ def test_an_error_that_is_too_long_is_cut(hub: Hub, desk: HubDesk):
         raise ValueError("x" * 2_000_000)
 
     with running(wordy, hub.address):
-        wait_until(lambda: hub.online() == ["wordy"], "the component to be online")
+        wait_for(lambda: hub.online() == ["wordy"], "the component to be online")
         outcome = desk.ended(desk.commands.give(desk.registry.find("wordy").id, desk.work()))
     assert outcome.status is CommandStatus.FAILED and outcome.error.startswith("ValueError: xxx")
 
@@ -142,15 +143,15 @@ def test_a_lost_connection_repeats_the_command_and_not_the_work(settings: Settin
         go_on.wait(20)
 
     with threaded_hub(settings) as other, running(component, hub.address, other.address):
-        wait_until(lambda: hub.online() == ["steady"], "the component to be online")
+        wait_for(lambda: hub.online() == ["steady"], "the component to be online")
         given = desk.commands.give(desk.registry.find("steady").id, desk.work(7))
         assert begun.wait(20)
         answer_by = desk.rows("SELECT answer_by FROM component_command")
         known = desk.registry.find("steady").hash
         hub.http.post("/module/close_websocket", json={"module_hash": known})
-        wait_until(lambda: component.connections == 2, "the component to come back")
+        wait_for(lambda: component.connections == 2, "the component to come back")
         sends = "SELECT sends FROM component_command"
-        wait_until(lambda: desk.rows(sends) == [(2,)], "the command to be sent again")
+        wait_for(lambda: desk.rows(sends) == [(2,)], "the command to be sent again")
         assert desk.rows("SELECT answer_by FROM component_command") == answer_by, "it is no new command"
         go_on.set()
         assert desk.ended(given).status is CommandStatus.SUCCEEDED
@@ -168,7 +169,7 @@ def test_a_report_made_while_disconnected_arrives_later(hub: Hub, desk: HubDesk)
         return "done"
 
     with running(component, hub.address):
-        wait_until(lambda: hub.online() == ["away"], "the component to be online")
+        wait_for(lambda: hub.online() == ["away"], "the component to be online")
         given = desk.commands.give(desk.registry.find("away").id, desk.work())
         assert begun.wait(20)
         hub.http.post("/module/close_websocket", json={"module_hash": component.hash})
@@ -188,7 +189,7 @@ def test_what_comes_while_it_stops_is_reported_too(hub: Hub, desk: HubDesk):
         go_on[args].wait(20)
 
     with running(component, hub.address) as thread:
-        wait_until(lambda: hub.online() == ["leaving"], "the component to be online")
+        wait_for(lambda: hub.online() == ["leaving"], "the component to be online")
         number = desk.registry.find("leaving").id
         first = desk.commands.give(number, desk.work(0))
         assert begun[0].wait(20)
@@ -217,7 +218,7 @@ def test_hot_swap_the_old_one_finishes_the_new_one_goes_on(hub: Hub, desk: HubDe
         return "new"
 
     with running(old, hub.address) as old_thread:
-        wait_until(lambda: hub.online() == ["swapped"], "the component to be online")
+        wait_for(lambda: hub.online() == ["swapped"], "the component to be online")
         number = desk.registry.find("swapped").id
         first = desk.commands.give(number, desk.work())
         second = desk.commands.give(number, desk.work())
@@ -240,7 +241,7 @@ def newest(hub: Hub, known: str) -> Iterator[ClientConnection]:
             rows = hub.http.get("/module/online").json()["result"]
             return bool(rows) and rows[0]["session_id"] not in before
 
-        wait_until(replaced, "the new connection to be the current one")
+        wait_for(replaced, "the new connection to be the current one")
         yield websocket
 
 

@@ -34,7 +34,8 @@ from missiondesk.templates.validation import check_task
 from missiondesk.ticks.tick import Run, run_tick
 from models.component import CommandStatus
 from models.errors import InputRefused, UnknownName
-from tests.hub_desk import Hub, HubDesk, answer, frame, threaded_hub, wait_until
+from tests.hub_desk import Hub, HubDesk, answer, frame, threaded_hub
+from tests.waiting import wait_for
 
 NOW = datetime(2027, 3, 10, tzinfo=UTC)
 
@@ -188,7 +189,7 @@ def test_a_run_asks_each_module_and_a_failure_stops_nothing(hub: Hub, desk: HubD
     hashes = [hub.register(name) for name in ("first", "second")]
     made = Workflows(desk.engine).create(new("both", "first", "second"), NOW)
     with hub.websocket(f"hash={hashes[0]}") as first, hub.websocket(f"hash={hashes[1]}") as second:
-        wait_until(lambda: len(hub.online()) == 2, "both modules online")
+        wait_for(lambda: len(hub.online()) == 2, "both modules online")
         outcomes = []
         running = Thread(target=lambda: outcomes.append(tick(settings, "both")))
         running.start()
@@ -212,7 +213,7 @@ def test_a_workflow_may_stop_where_a_module_fails(hub: Hub, desk: HubDesk, setti
     hub.register("never asked")
     Workflows(desk.engine).create(new("both", "first", "never asked", stop_on_fail=True), NOW)
     with hub.websocket(f"hash={known}") as first:
-        wait_until(lambda: hub.online() == ["first"], "the module to be online")
+        wait_for(lambda: hub.online() == ["first"], "the module to be online")
         answering = Thread(target=lambda: answer(first, frame(first), "failed"))
         answering.start()
         outcome = tick(settings, "both")
@@ -235,7 +236,7 @@ def test_an_execution_is_rows_and_a_prefect_run(
     name = f"sum-{uuid4().hex[:8]}"
     Workflows(desk.engine).create(new(name, "sums"), NOW)
     with hub.websocket(f"hash={known}") as module:
-        wait_until(lambda: hub.online() == ["sums"], "the module to be online")
+        wait_for(lambda: hub.online() == ["sums"], "the module to be online")
         answering = Thread(target=lambda: told.append(frame(module)) or answer(module, told[0], message="5"))
         told: list[dict] = []
         answering.start()
@@ -285,13 +286,13 @@ def test_a_walk_stays_at_a_command_whose_connection_was_lost(hub: Hub, desk: Hub
     missions.save({"name": "walk", "task_ids": [step.id]})
     outcomes = []
     with hub.websocket(f"hash={known}") as module:
-        wait_until(lambda: hub.online() == ["mortal"], "the module to be online")
+        wait_for(lambda: hub.online() == ["mortal"], "the module to be online")
         first = Thread(target=lambda: outcomes.append(tick(settings, "walk")))
         first.start()
         assert frame(module)["type"] == "execute"
     first.join(30)
     with hub.websocket(f"hash={known}") as module:
-        wait_until(lambda: hub.online() == ["mortal"], "the module to be back")
+        wait_for(lambda: hub.online() == ["mortal"], "the module to be back")
         for _ in range(2):
             outcomes.append(tick(settings, "walk"))
         assert desk.rows("SELECT status, sends FROM component_command") == [("unknown", 1)]
@@ -324,7 +325,7 @@ def test_outputs_are_written_back_once_however_often_a_place_comes_by(
     )
     missions.save({"name": "walk", "task_ids": [both.id]})
     with hub.websocket(f"hash={known}") as module:
-        wait_until(lambda: hub.online() == ["maker"], "the module to be online")
+        wait_for(lambda: hub.online() == ["maker"], "the module to be online")
         rows = [{"time": "2027-01-01T00:00:00Z", "x": 5}]
         answering = Thread(target=lambda: answer(module, frame(module), outputs=rows))
         answering.start()

@@ -47,7 +47,7 @@ from models.account import Account
 from models.errors import UnknownName
 from tasks.market import calculate_step, fetch_symbol
 from tests.integration.market_desk import market_desk
-from tests.integration.prefork_worker import wait_for
+from tests.waiting import wait_for
 
 START = datetime(2026, 11, 20, 0, 5, tzinfo=UTC)
 SYMBOLS = ("BTC/USD", "ETH/BTC")

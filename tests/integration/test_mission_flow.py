@@ -124,7 +124,7 @@ def runs_of(client: SyncPrefectClient, name: str) -> list[FlowRun]:
 
 def tasks_of(client: SyncPrefectClient, run: UUID, wanted: int) -> list[TaskRun]:
     """Task runs are recorded by events, a moment after the run."""
-    from tests.acceptance.running_desk import wait_for
+    from tests.waiting import wait_for
 
     of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run]))
 
@@ -132,7 +132,7 @@ def tasks_of(client: SyncPrefectClient, run: UUID, wanted: int) -> list[TaskRun]
         tasks = client.read_task_runs(flow_run_filter=of_run)
         return tasks if len(tasks) == wanted and all(task.state.is_final() for task in tasks) else []
 
-    return list(wait_for(found, 15, f"{wanted} task runs"))
+    return list(wait_for(found, f"{wanted} task runs", 15))
 
 
 ALWAYS = {"template": "condition_is", "params": {"condition": "always_true"}}

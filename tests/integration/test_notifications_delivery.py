@@ -18,6 +18,7 @@ from missiondesk.notifications.message import Message
 from missiondesk.store.database import connect, transaction
 from missiondesk.store.notifications import Notifications
 from models.errors import InputRefused
+from tests.waiting import wait_for
 
 NEVER = threading.Event()
 
@@ -260,19 +261,12 @@ def test_a_lost_database_is_waited_for(office: Office, caplog: pytest.LogCapture
     try:
         office.sql("ALTER TABLE delivery RENAME TO hidden")
         office.news("news")
-        until(lambda: "no notifications are delivered" in caplog.text)
+        wait_for(lambda: "no notifications are delivered" in caplog.text)
         office.sql("ALTER TABLE hidden RENAME TO delivery")
-        until(lambda: log.subjects == ["news"])
+        wait_for(lambda: log.subjects == ["news"])
     finally:
         stop.set()
         running.join(30)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_times_are_aware(office: Office) -> None:

@@ -23,8 +23,9 @@ from deployments.prefork.flow_runs import FlowRuns
 from deployments.prefork.registry import WorkerRegistry
 from deployments.prefork.worker import PreforkWorker
 from deployments.queues import keep_queues
-from tests.integration.prefork_worker import ROOT, Pool, RunningWorker, wait_for
+from tests.integration.prefork_worker import ROOT, Pool, RunningWorker
 from tests.processes import alive
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.prefect
 

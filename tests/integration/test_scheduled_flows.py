@@ -23,7 +23,7 @@ from sqlalchemy import Engine, text
 from deployments.listener import ScheduleListener
 from deployments.sync import sync
 from missiondesk.store.database import connect
-from tests.integration.prefork_worker import wait_for
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.prefect
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from missiondesk.feeds.board import Place
 from missiondesk.orders.killswitch import KillSwitch
@@ -21,6 +22,7 @@ from models.market import OrderBook
 from models.order import OrderStatus, StrategyKey, client_order_id
 from tests.little_venue import PERPETUAL, SYMBOL, Fault, LittleVenue
 from tests.order_desk import ACCOUNT, MovableClock, OrderDesk, little_desk
+from tests.waiting import wait_for
 
 BUY = Wanted(ACCOUNT, "little", SYMBOL, "buy", Decimal("0.5"))
 RESTING = replace(BUY, price=Decimal(19000))
@@ -200,6 +202,15 @@ def test_a_slow_call_marks_its_market_bad_for_half_an_hour(
     assert trader.problem(place) is None
 
 
+def waiting_for_locks(desk: OrderDesk) -> int:
+    waiting = text(
+        "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+        " WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
+    )
+    with desk.engine.connect() as connection:
+        return int(connection.execute(waiting).scalar_one())
+
+
 def test_one_process_works_for_a_run(desk: OrderDesk) -> None:
     runs = StrategyRuns(desk.engine)
     run_id = runs.open("diff", "live", ["a", "b"])
@@ -211,6 +222,21 @@ def test_one_process_works_for_a_run(desk: OrderDesk) -> None:
             pass
     with runs.alone(run_id):
         pass
+
+
+def test_a_process_that_is_about_to_end_is_waited_for(desk: OrderDesk) -> None:
+    runs = StrategyRuns(desk.engine)
+    run_id = runs.open("diff", "live", ["a", "b"])
+
+    def enter() -> None:
+        with runs.alone(run_id):
+            pass
+
+    with ThreadPoolExecutor(1) as other:
+        with runs.alone(run_id):
+            entered = other.submit(enter)
+            wait_for(lambda: waiting_for_locks(desk) == 1)
+        entered.result(10)
 
 
 def test_of_two_that_take_themselves_for_the_run_one_goes_on(desk: OrderDesk) -> None:

@@ -6,8 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from console.desk.log_files import RotatingFile, last_lines, stamped
 from console.desk.log_pipes import PipedLog, pipe_path
 from console.desk.log_reading import LogFollower, newest_lines
+from tests.waiting import wait_for
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 LARGEST_BYTES = 20_000
@@ -27,13 +27,6 @@ for number in range({lines}):
     sys.stdout.write(f"writer {writer} line {{number}}\\n")
     sys.stdout.flush()
 """
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @contextmanager
@@ -122,7 +115,7 @@ def test_lines_that_can_not_be_written_are_counted(tmp_path: Path, piped: PipedL
     in_the_way.mkdir()
     with keeper(tmp_path, "worker"):
         say(piped, "one\ntwo\n")
-        wait_until(lambda: not unread(piped))
+        wait_for(lambda: not unread(piped))
         in_the_way.rmdir()
         say(piped, "three\n")
         assert piped.last_words().splitlines()[0].endswith("2 line(s) could not be written here")

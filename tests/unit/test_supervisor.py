@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -16,6 +16,7 @@ from console.desk.parts import PlainLog, ProcessPart
 from console.desk.processes import end, marked_processes
 from console.desk.supervisor import LONGEST_PAUSE_SECONDS, StopRequest, StopRequested, Supervisor
 from models.errors import CallOperator
+from tests.waiting import wait_for
 
 LIVES = "import time; print('up', flush=True); time.sleep(600)"
 DIES = "print('no luck today'); raise SystemExit(7)"
@@ -69,14 +70,7 @@ def kill(part: ProcessPart) -> None:
     process = part.process()
     assert process is not None
     process.kill()
-    wait_until(lambda: part.process() is None)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(lambda: part.process() is None)
 
 
 def test_a_part_is_up_when_it_says_so(bench: Bench) -> None:
@@ -168,7 +162,7 @@ def test_a_stubborn_part_is_killed(bench: Bench) -> None:
 def test_what_a_part_left_behind_is_ended_with_it(bench: Bench) -> None:
     part = bench.part(LEAVES_A_CHILD)
     bench.supervisor.bring_up(part, ready_seconds=60)
-    wait_until(lambda: len(marked_processes(bench.home)) == 2)
+    wait_for(lambda: len(marked_processes(bench.home)) == 2)
     kill(part)
     assert len(marked_processes(bench.home, "part")) == 1
     bench.supervisor.take_down()
@@ -204,7 +198,7 @@ def test_signals_request_the_stop_and_repeated_take_the_patience(number: signal.
     before = signal.getsignal(number)
     with stop.by_signals():
         os.kill(os.getpid(), number)
-        wait_until(lambda: bool(stop))
+        wait_for(lambda: bool(stop))
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
             psutil.Process().wait(5)

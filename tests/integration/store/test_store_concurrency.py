@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from missiondesk.store.missions import Missions
 from missiondesk.store.walks import Walks
 from models.errors import LeaseLost
 from models.result import Result
+from tests.waiting import wait_for
 
 LEASE = 60.0
 ROUNDS = 10
@@ -50,12 +50,6 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
         thread.join(60)
         assert not thread.is_alive()
     return outcomes
-
-
-def until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not reached():
-        assert time.monotonic() < deadline
 
 
 class TestTicksThatMeet:
@@ -179,10 +173,10 @@ def test_a_process_killed_at_any_moment_leaves_whole_walks_and_whole_steps(datab
         enough = len(rows.missionaries(mission_id)) + 2 + number
         url = f"{database_url}&application_name=walker"
         process = subprocess.Popen([sys.executable, str(script), url, "dip"])
-        until(lambda enough=enough: len(rows.missionaries(mission_id)) >= enough)
+        wait_for(lambda enough=enough: len(rows.missionaries(mission_id)) >= enough)
         process.kill()
         process.wait(30)
-        until(lambda: rows.connections("walker") == 0)  # the server may still be at its last statement
+        wait_for(lambda: rows.connections("walker") == 0)  # the server may still be at its last statement
         *ended, open_one = rows.missionaries(mission_id)
         assert [row.result for row in ended] == ["passed"] * len(ended)
         assert open_one.ended_at is None
