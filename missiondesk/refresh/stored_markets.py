@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from sqlalchemy import ColumnElement, Engine, Table, and_, select
+from sqlalchemy import ColumnElement, Engine, Integer, Table, and_, extract, func, select
 
 from missiondesk.market.candles import (
     Candles,
@@ -26,7 +26,15 @@ from missiondesk.templates.context import Markets
 from missiondesk.templates.source import Source
 from missiondesk.templates.stored import StoredState, StoredValues, stored_columns
 from models.market import Ticker
-from models.market_tables import candle, ema_channel, indicator, market_regime, series, trading_signal
+from models.market_tables import (
+    candle,
+    candle_gap,
+    ema_channel,
+    indicator,
+    market_regime,
+    series,
+    trading_signal,
+)
 
 _COLUMNS: Final[Mapping[str, ColumnElement[float]]] = {
     column.name: column for table in (indicator, ema_channel, candle) for column in table.c
@@ -70,14 +78,21 @@ class StoredMarkets:
         settings = self._settings()
         return settings.regime, settings.signals
 
-    def stored_state(self, source: Source, now: datetime) -> StoredState | None:
-        """The newest regime and signal that were known at `now`; None where there is none."""
+    def stored_state(self, source: Source, within: int, now: datetime) -> StoredState | None:
+        """See the port."""
         found = self._series(source, now)
         if found is None:
             return None
         signal = trading_signal.c
         query = (
-            select(market_regime, signal.action, signal.confidence, signal.reasons, signal.status)
+            select(
+                market_regime,
+                signal.action,
+                signal.confidence,
+                signal.reasons,
+                signal.status,
+                _missing(found, within, now),
+            )
             .join(trading_signal, _same_row(trading_signal, market_regime))
             .where(
                 market_regime.c.series_id == found.id,
@@ -97,6 +112,7 @@ class StoredMarkets:
             return None
         return StoredState(
             opened=row.open_time,
+            missing=row.missing,
             fresh=_is_fresh(found, to_milliseconds(row.open_time), now),
             regime=Regime(row.regime),
             adx=row.adx,
@@ -108,15 +124,19 @@ class StoredMarkets:
         )
 
     def stored_values(
-        self, source: Source, specs: Collection[Indicator], count: int, now: datetime
+        self, source: Source, specs: Collection[Indicator], count: int, within: int, now: datetime
     ) -> StoredValues | None:
-        """Of the newest `count` candles that were known at `now`; None where there are none."""
+        """See the port."""
         found = self._series(source, now)
         if found is None:
             return None
         wanted = list(specs)
         query = (
-            select(candle.c.open_time, *(_COLUMNS[stored_columns()[spec]] for spec in wanted))
+            select(
+                candle.c.open_time,
+                _missing(found, within, now),
+                *(_COLUMNS[stored_columns()[spec]] for spec in wanted),
+            )
             .select_from(candle)
             .outerjoin(indicator, _same_row(indicator, candle))
             .outerjoin(ema_channel, _same_row(ema_channel, candle))
@@ -130,9 +150,10 @@ class StoredMarkets:
             return None
         return StoredValues(
             opened=rows[0].open_time,
+            missing=rows[0].missing,
             fresh=_is_fresh(found, to_milliseconds(rows[0].open_time), now),
             rows=tuple(
-                {spec: value for spec, value in zip(wanted, row[1:], strict=True) if value is not None}
+                {spec: value for spec, value in zip(wanted, row[2:], strict=True) if value is not None}
                 for row in rows
             ),
         )
@@ -157,6 +178,21 @@ class StoredMarkets:
 
 def _same_row(of: Table, other: Table) -> ColumnElement[bool]:
     return and_(of.c.series_id == other.c.series_id, of.c.open_time == other.c.open_time)
+
+
+def _missing(of: Series, within: int, now: datetime) -> ColumnElement[int]:
+    """How many of the newest `within` candles that are closed at `now` are absent between stored ones."""
+    seconds, gap = timeframe_milliseconds(of.interval) // 1000, candle_gap.c
+    newest = _last_closed(of, now)
+    since = newest - timedelta(seconds=within * seconds)
+    in_all = 1 + extract("epoch", gap.last_open_time - gap.first_open_time) / seconds
+    recent = func.ceil(extract("epoch", gap.last_open_time - since) / seconds)
+    return (
+        select(func.coalesce(func.sum(func.least(in_all, recent)), 0).cast(Integer))
+        .where(gap.series_id == of.id, gap.last_open_time > since, gap.first_open_time <= newest)
+        .scalar_subquery()
+        .label("missing")
+    )
 
 
 def _last_closed(of: Series, now: datetime) -> datetime:

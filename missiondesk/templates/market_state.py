@@ -47,7 +47,7 @@ def regime_is(context: Context, params: RegimeIsParams) -> Verdict:
     stored = _stored(context, source)
     if stored is not None and stored.fresh:
         found, adx, inside = stored.regime, stored.adx, stored.in_channel_percent
-        read = from_table(source, stored.opened)
+        read = from_table(source, stored)
     else:
         candles, read = _closed(context, source, stored)
         found, channel, adx = regime_at(candles, _thresholds(context)[0])
@@ -66,7 +66,7 @@ def signal_is(context: Context, params: SignalIsParams) -> Verdict:
     cancelled = stored is not None and stored.fresh and stored.cancelled
     if stored is not None and stored.fresh:
         action, confidence, reason = stored.action, stored.confidence, stored.reason
-        read = from_table(source, stored.opened) + (", cancelled" if cancelled else "")
+        read = from_table(source, stored) + (", cancelled" if cancelled else "")
     else:
         candles, read = _closed(context, source, stored)
         regime_rules, rules = _thresholds(context)
@@ -91,7 +91,9 @@ def _source(context: Context, params: CandleParams) -> Source:
 
 def _stored(context: Context, source: Source) -> StoredState | None:
     markets = context.markets
-    return markets.stored_state(source, context.now) if isinstance(markets, StoredMarketData) else None
+    return (
+        markets.stored_state(source, CANDLES, context.now) if isinstance(markets, StoredMarketData) else None
+    )
 
 
 def _thresholds(context: Context) -> tuple[RegimeSettings, SignalSettings]:

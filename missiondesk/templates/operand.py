@@ -161,27 +161,28 @@ class Readings:
         return "; ".join(self._read)
 
     def _load(self, source: Source, timeframe: str, operands: Sequence[IndicatorOperand]) -> None:
-        stored, remark = self._in_table(source, operands)
+        most = max(operand.spec.wanted + operand.offset + self._crossing for operand in operands)
+        wanted = min(most, MOST_CANDLES)
+        stored, remark = self._in_table(source, operands, wanted)
         if stored is not None:
             self._stored[source] = stored
-            self._read.append(from_table(source, stored.opened))
+            self._read.append(from_table(source, stored))
             return
-        wanted = max(operand.spec.wanted + operand.offset + self._crossing for operand in operands)
         candles = self._context.markets.closed_candles(
-            source.exchange, source.symbol, timeframe, min(wanted, MOST_CANDLES), self._context.now
+            source.exchange, source.symbol, timeframe, wanted, self._context.now
         )
         self._candles[source] = candles
         self._read.append(on_the_fly(source, candles, remark) if remark else described(source, candles))
 
     def _in_table(
-        self, source: Source, operands: Sequence[IndicatorOperand]
+        self, source: Source, operands: Sequence[IndicatorOperand], wanted: int
     ) -> tuple[StoredValues | None, str]:
         """The table's values where it has all that is needed; otherwise what to remark on it."""
         markets, specs = self._context.markets, {operand.spec for operand in operands}
         if not isinstance(markets, StoredMarketData) or not specs <= stored_columns().keys():
             return None, ""
         count = max(operand.offset for operand in operands) + 1 + self._crossing
-        stored = markets.stored_values(source, specs, count, self._context.now)
+        stored = markets.stored_values(source, specs, count, wanted, self._context.now)
         if stored is None:
             return None, ""
         if not stored.fresh:

@@ -26,9 +26,14 @@ def described(source: Source, candles: Candles) -> str:
     parts = [f"{source.market} {source.timeframe}"]
     if len(candles):
         parts.append(f"candle {moment(to_datetime(int(candles.open_time[-1])))}")
-    if missing := len(candles.missing_open_times()):
-        parts.append(f"{missing} {'bar' if missing == 1 else 'bars'} missing")
-    return ", ".join(parts)
+    return ", ".join(parts) + gaps(len(candles.missing_open_times()))
+
+
+def gaps(missing: int) -> str:
+    """How a message goes on where bars are missing inside what was read."""
+    if not missing:
+        return ""
+    return f", {missing} {'bar' if missing == 1 else 'bars'} missing"
 
 
 def moment(opened: datetime) -> str:

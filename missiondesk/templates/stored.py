@@ -17,17 +17,19 @@ from missiondesk.market.regime import Regime, RegimeSettings
 from missiondesk.market.signal_settings import SignalSettings
 from missiondesk.market.signals import Action
 from missiondesk.market.stored_indicators import STORED
-from missiondesk.templates.source import Source, described, moment
+from missiondesk.templates.source import Source, described, gaps, moment
 
 
 @dataclass(frozen=True)
 class StoredState:
     """A stored regime and the signal that followed, of the candle that `opened` then.
 
-    confidence: 0–100; reason: the signal's first one. cancelled: somebody has cancelled the signal.
+    missing: candles absent among those it was decided by. confidence: 0–100; reason: the signal's first one.
+    cancelled: somebody has cancelled the signal.
     """
 
     opened: datetime
+    missing: int
     fresh: bool
     regime: Regime
     adx: float
@@ -42,10 +44,11 @@ class StoredState:
 class StoredValues:
     """Indicators of the newest stored candles, newest first; what is not calculated is left out.
 
-    opened: of the newest candle.
+    opened: of the newest candle. missing: candles absent among those the values are made of.
     """
 
     opened: datetime
+    missing: int
     fresh: bool
     rows: tuple[Mapping[Indicator, float], ...]
 
@@ -58,14 +61,20 @@ class StoredValues:
 class StoredMarketData(Protocol):
     """Markets that have tables."""
 
-    def stored_state(self, source: Source, now: datetime) -> StoredState | None:
-        """The newest that was known at `now`; None where there is none."""
+    def stored_state(self, source: Source, within: int, now: datetime) -> StoredState | None:
+        """The newest that was known at `now`; None where there is none.
+
+        within: of how many of the newest candles, present or not, to count the missing ones.
+        """
         ...
 
     def stored_values(
-        self, source: Source, specs: Collection[Indicator], count: int, now: datetime
+        self, source: Source, specs: Collection[Indicator], count: int, within: int, now: datetime
     ) -> StoredValues | None:
-        """Of the newest `count` candles that were known at `now`; None where there are none."""
+        """Of the newest `count` candles that were known at `now`; None where there are none.
+
+        within: as for `stored_state`.
+        """
         ...
 
     def thresholds(self) -> tuple[RegimeSettings, SignalSettings]:
@@ -81,9 +90,10 @@ def stored_columns() -> Mapping[Indicator, str]:
     return {**of_candles, **of_channel, **{spec: name for name, spec in STORED.items()}}
 
 
-def from_table(source: Source, opened: datetime) -> str:
+def from_table(source: Source, read: StoredState | StoredValues) -> str:
     """What a message says of values that were read."""
-    return f"from the table: {source.market} {source.timeframe}, candle {moment(opened)}"
+    candle = f"{source.market} {source.timeframe}, candle {moment(read.opened)}"
+    return f"from the table: {candle}{gaps(read.missing)}"
 
 
 def on_the_fly(source: Source, candles: Candles, remark: str) -> str:

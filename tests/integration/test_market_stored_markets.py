@@ -111,6 +111,32 @@ def test_fresh_tables_are_read_and_nobody_is_asked(engine: Engine, stored: Candl
     assert tried(engine, live, now, "ema_channel_breakout").rule == "EMA_CHANNEL_BREAKOUT"
 
 
+@pytest.mark.parametrize("half_an_hour", [0, 1])
+def test_bars_that_the_tables_lack_are_stated(engine: Engine, stored: Candles, half_an_hour: int) -> None:
+    now, live = closed_now(stored) + half_an_hour * HOUR / 2, NoMarkets({})
+    regime = {"template": "regime_is", "regime": "trending"}
+    signal = {"template": "signal_is", "signal": "sell"}
+    mean = {"template": "volume_above_mean", "length": 20}
+    opened = to_datetime(int(stored.open_time[-1]))
+    for first, last, in_state, in_mean in (
+        (2, 2, 1, 1),
+        (15, 24, 11, 6),  # of ten candles five are among the newest twenty
+        (715, 724, 16, 6),
+        (900, 950, 16, 6),
+    ):
+        with engine.connect() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO candle_gap (series_id, first_open_time, last_open_time)"
+                    " SELECT id, :first, :last FROM series"
+                ),
+                {"first": opened - last * HOUR, "last": opened - first * HOUR},
+            )
+        for params, missing in ((regime, in_state), (signal, in_state), (mean, in_mean)):
+            stated = f"{missing} bar{'s' * (missing > 1)} missing"
+            assert f"candle {opened:%Y-%m-%dT%H:%MZ}, {stated}" in tried(engine, live, now, **params).msg
+
+
 def test_a_cancelled_signal_does_not_pass_and_an_active_one_goes_before(
     engine: Engine, stored: Candles
 ) -> None:
@@ -284,15 +310,15 @@ def test_more_candles_than_are_stored_come_from_the_exchange(
 def test_what_is_not_known_at_the_time_is_not_read(engine: Engine, stored: Candles) -> None:
     markets = StoredMarkets(engine, NoMarkets({}))
     earlier = to_datetime(int(stored.open_time[-5])) + HOUR
-    state = markets.stored_state(SOURCE, earlier)
+    state = markets.stored_state(SOURCE, 720, earlier)
     assert state is not None and state.fresh
     assert state.opened == to_datetime(int(stored.open_time[-5]))
     assert (
         markets.closed_candles("kraken", "ETH/USD", "1h", 10, earlier).open_time[-1] == stored.open_time[-5]
     )
-    assert markets.stored_state(replace(SOURCE, symbol="BTC/USD"), earlier) is None
-    assert markets.stored_state(SOURCE, datetime(2010, 1, 1, tzinfo=UTC)) is None
+    assert markets.stored_state(replace(SOURCE, symbol="BTC/USD"), 720, earlier) is None
+    assert markets.stored_state(SOURCE, 720, datetime(2010, 1, 1, tzinfo=UTC)) is None
     rsi = indicator("rsi", {"length": 14})
-    values = markets.stored_values(SOURCE, [rsi], 2, earlier)
+    values = markets.stored_values(SOURCE, [rsi], 2, 720, earlier)
     assert values is not None and values.fresh and values.opened == state.opened and len(values.rows) == 2
-    assert markets.stored_values(SOURCE, [rsi], 2, datetime(2010, 1, 1, tzinfo=UTC)) is None
+    assert markets.stored_values(SOURCE, [rsi], 2, 720, datetime(2010, 1, 1, tzinfo=UTC)) is None
