@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never
 from uuid import UUID
 
-import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import (
     DeploymentScheduleCreate,
@@ -22,7 +21,7 @@ from prefect.exceptions import ObjectNotFound
 
 from deployments.plan import Change, Create, Delete, Update
 from deployments.spec import DeploymentSpec, ScheduleSpec
-from models.errors import RetryLater
+from deployments.trouble import is_passing
 from models.timer import next_firing
 
 # Measured: more than four calls at once gain nothing from one Prefect server process.
@@ -42,9 +41,7 @@ class NotMade:
 
     @property
     def passing(self) -> bool:
-        if isinstance(self.error, httpx.HTTPStatusError):
-            return self.error.response.status_code >= 500
-        return isinstance(self.error, (httpx.TransportError, RetryLater))
+        return is_passing(self.error)
 
     def __str__(self) -> str:
         return f"{self.change.flow_name}: {type(self.error).__name__}: {self.error}"

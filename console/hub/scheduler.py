@@ -20,6 +20,7 @@ from deployments.missions import DEPLOYMENT_NAME
 from deployments.plan import Delete, Update
 from deployments.spec import OWNED_TAG
 from deployments.sync import sync
+from deployments.trouble import is_passing
 from missiondesk.store.deployments import Deployments
 from models.errors import MissiondeskError, RetryLater
 from models.tables import mission
@@ -114,13 +115,11 @@ class Scheduler:
     def _reach(call: Any) -> Any:
         try:
             return call()
-        except httpx.HTTPStatusError as error:
-            if not error.response.is_server_error:
-                raise
-            raise PrefectAway(f"Prefect's server is in trouble: {error}") from None
-        except (httpx.TransportError, RuntimeError) as error:
+        except (httpx.HTTPError, RuntimeError) as error:
             # The latter is what Prefect's client raises where it can't connect.
-            raise PrefectAway(f"Prefect's server does not answer: {error}") from None
+            if not isinstance(error, RuntimeError) and not is_passing(error):
+                raise
+            raise PrefectAway(f"Prefect's server does not answer, or is in trouble: {error}") from None
 
 
 async def _run_now(name: str) -> str:
