@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 import httpx
 import uvicorn
@@ -121,8 +123,9 @@ def _answers(hub: Hub) -> bool:
 
 
 def frame(websocket: ClientConnection, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
-    """The next JSON message."""
-    return json.loads(websocket.recv(timeout=seconds))
+    """The next command."""
+    came = _CAME_FIRST.get(websocket)
+    return json.loads(came.popleft() if came else websocket.recv(timeout=seconds))
 
 
 def answer(websocket: ClientConnection, execute: dict[str, Any], status: str = "success", **more: Any) -> str:
@@ -139,4 +142,10 @@ def answer(websocket: ClientConnection, execute: dict[str, Any], status: str = "
         **more,
     }
     websocket.send(json.dumps(report))
-    return websocket.recv(timeout=PATIENCE_SECONDS)
+    while (said := websocket.recv(timeout=PATIENCE_SECONDS)).startswith("{"):
+        _CAME_FIRST.setdefault(websocket, deque()).append(said)
+    return said
+
+
+# The next command may be on its way before the hub has answered a report.
+_CAME_FIRST: WeakKeyDictionary[ClientConnection, deque[str]] = WeakKeyDictionary()
