@@ -6,7 +6,7 @@ that fits; then the exchange's public trades. What none of them has is listed as
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -27,7 +27,7 @@ from missiondesk.refresh.settings import RefreshSettings
 from missiondesk.refresh.trade_bars import candles_of_trades, trades_between
 from missiondesk.store.database import transaction
 from missiondesk.store.market.candles import Source, extents, read_candles, write_candles
-from missiondesk.store.market.gaps import GapStatus, list_gaps, settle_gaps, untraded_open_times
+from missiondesk.store.market.gaps import Gap, GapStatus, list_gaps, settle_gaps, untraded_open_times
 from missiondesk.store.market.series import Series
 from models.errors import UnknownName
 
@@ -67,10 +67,7 @@ def fetch_market(
         return replace(fetching.fetched, note=str(error))
     for place, each in enumerate(series):
         fetching.put_together(series[:place], each)
-    with_gaps = {gap.series.id for gap in list_gaps(engine, series, GapStatus.NEW)}
-    for each in series:
-        if each.id in with_gaps:
-            fetching.fill_gaps(each)
+        fetching.fill_gaps(each)
     return replace(fetching.fetched, gaps=_counted(engine, series))
 
 
@@ -88,7 +85,7 @@ class _Fetching:
     ) -> None:
         self._engine, self._market, self._now, self._settings = engine, market, now, settings
         self._newest = newest
-        self._written_from: dict[int, int] = {}
+        self._changed_from: dict[int, int] = {}
         self.fetched = fetched
 
     def fetch_new(self, series: Series) -> None:
@@ -113,8 +110,8 @@ class _Fetching:
     def put_together(self, shorter: Sequence[Series], higher: Series) -> None:
         """Higher candles that the exchange did not serve, from lower ones; complete ones only.
 
-        From the longest of the shorter intervals that fits: from its candles that changed, and from all that
-        are older than the higher ones.
+        From the longest of the shorter intervals that fits: from its candles that changed, from all that are
+        older or newer than the higher ones, and from those in new gaps of these.
         """
         if not shorter:
             return
@@ -129,16 +126,18 @@ class _Fetching:
         if not fitting:
             return
         lower = fitting[-1]
-        first = ends[lower.id].first
-        since = self._written_from.get(lower.id)
-        if higher.id in ends:
-            older = opening_time(ends[higher.id].first - 1, higher.interval, grid)
-            if opening_time(first - 1, higher.interval, grid) < older:
-                self._put_together(lower, higher, first, ends[higher.id].first - 1)
-        else:
-            since = first
-        if since is not None:
-            self._put_together(lower, higher, opening_time(since, higher.interval, grid), None)
+        first, length = ends[lower.id].first, timeframe_milliseconds(higher.interval)
+        if higher.id not in ends:
+            self._put_together(lower, higher, first, None)
+            return
+        older = opening_time(ends[higher.id].first - 1, higher.interval, grid)
+        if opening_time(first - 1, higher.interval, grid) < older:
+            self._put_together(lower, higher, first, ends[higher.id].first - 1)
+        for gap in list_gaps(self._engine, [higher], GapStatus.NEW):
+            self._put_together(lower, higher, gap.first, gap.last + length - 1)
+        newer = ends[higher.id].newest + length
+        since = min(newer, self._changed_from.get(lower.id, newer))
+        self._put_together(lower, higher, opening_time(since, higher.interval, grid), None)
 
     def _put_together(self, lower: Series, higher: Series, start: int, until: int | None) -> None:
         """From the lower candles that opened between these times (ms), both inclusive."""
@@ -167,16 +166,18 @@ class _Fetching:
                 wanted |= (served.open_time >= gap.first) & (served.open_time <= gap.last)
             self._store(series, served[wanted], "exchange")
             self._settle_served(series, served)
-        for gap in list_gaps(self._engine, [series], GapStatus.NEW):
-            self._fill_from_trades(series, gap.first, gap.last + length)
+        pages = iter(range(self._settings.trade_pages))
+        for place, gap in enumerate(list_gaps(self._engine, [series], GapStatus.NEW)):
+            self._fill_from_trades(series, gap, pages, later=place > 0 and self._settings.trade_pages > 0)
 
-    def _fill_from_trades(self, series: Series, first: int, until: int) -> None:
+    def _fill_from_trades(self, series: Series, gap: Gap, pages: Iterator[int], later: bool) -> None:
+        """later: the pages may have gone into gaps before this one; then the next refresh asks."""
+        length, first = timeframe_milliseconds(series.interval), gap.first
         passage = trades_between(
-            self._market, series.symbol, series.interval, first, until, self._settings.trade_pages
+            self._market, series.symbol, series.interval, first, gap.last + length, pages
         )
-        length = timeframe_milliseconds(series.interval)
-        if passage is None or passage.until == first:
-            self._settle(series, first, until - length, GapStatus.OUT_OF_REACH)
+        if passage is None or (passage.until == first and not later):
+            self._settle(series, first, gap.last, GapStatus.OUT_OF_REACH)
             return
         made = candles_of_trades(passage.trades, series.interval, series.symbol, first)
         self._store(series, made, "trades")
@@ -196,7 +197,12 @@ class _Fetching:
 
     def _settle(self, series: Series, first: int, last: int, status: GapStatus) -> None:
         with transaction(self._engine) as connection:
-            settle_gaps(connection, series, first, last, status, self._now)
+            begins = settle_gaps(connection, series, first, last, status, self._now)
+        if begins is not None:
+            self._changed(series, begins)
+
+    def _changed(self, series: Series, since: int) -> None:
+        self._changed_from[series.id] = min(self._changed_from.get(series.id, since), since)
 
     def _store(self, series: Series, candles: Candles, source: Source) -> None:
         closed = candles.closed_at(self._now)
@@ -208,8 +214,7 @@ class _Fetching:
             return
         newest = int(closed.open_time[-1])
         self._newest[series.id] = max(self._newest.get(series.id, newest), newest)
-        before = self._written_from.get(series.id, written.first_open_time)
-        self._written_from[series.id] = min(before, written.first_open_time)
+        self._changed(series, written.first_open_time)
         self.fetched = replace(
             self.fetched,
             inserted=self.fetched.inserted + written.inserted,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
@@ -45,9 +45,11 @@ def candles_of_trades(
 
 
 def trades_between(
-    market: MarketData, symbol: str, timeframe: str, first: int, until: int, pages: int
+    market: MarketData, symbol: str, timeframe: str, first: int, until: int, pages: Iterator[object]
 ) -> Passage | None:
-    """Trades from `first` to `until` (ms), as far as so many answers reach; whole candles only.
+    """Trades from `first` to `until` (ms), as far as answers reach; whole candles only.
+
+    pages: one is taken for each answer that is asked for.
 
     Asks from one candle earlier on, where something has traded: None when nothing is served of that time, so
     that it can't be told whether nothing traded later or the exchange does not reach back.
@@ -55,7 +57,7 @@ def trades_between(
     since = to_datetime(first - timeframe_milliseconds(timeframe))
     found: list[Trade] = []
     known: set[str] = set()
-    for _ in range(pages):
+    for _ in pages:
         served = market.trades(symbol, since=since, limit=_PAGE)
         fresh = [trade for trade in served if not trade.id or trade.id not in known]
         if not found and not any(to_milliseconds(trade.at) < first for trade in served):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -206,6 +207,69 @@ def test_what_is_older_than_the_window_comes_from_trades(engine: Engine) -> None
     assert made == 169
     place = int(np.searchsorted(found.open_time, START + 15 * HOUR))
     assert (found.close[place], found.volume[place]) == (115.0, 0.5)
+
+
+BOTH = RefreshSettings(symbols=("X/USD",), intervals=("1h", "4h"))
+
+
+def sources(engine: Engine, series: Series) -> list[tuple[str, int]]:
+    counted = text(
+        "SELECT source, count(*) FROM candle WHERE series_id = :id GROUP BY source ORDER BY source"
+    )
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(counted, {"id": series.id})]
+
+
+def test_higher_candles_are_put_together_from_what_filled_the_gaps_of_lower_ones(engine: Engine) -> None:
+    """One of them lacks an hour in which nothing traded, as only the search for trades can tell."""
+    whole = walk(900)
+    hourly, four = keep_series(engine, "tape", BOTH.symbols, BOTH.intervals)
+    store(engine, hourly, whole[:10])
+    market = tape(whole)
+    market.trades_of["X/USD"] = hourly_trades(0, 200)
+    fetched = fetch(engine, market, BOTH)
+    assert fetched.gaps == {GapStatus.NEW: 0, GapStatus.UNTRADED: 1, GapStatus.OUT_OF_REACH: 0}
+    assert sources(engine, four) == [("lower", 225)]
+    assert market.requests.count(("X/USD", "trades")) == 1
+
+
+def test_higher_candles_that_a_fetch_cut_off_has_left_out_are_put_together(engine: Engine) -> None:
+    market = tape(walk(100))
+    hourly, four = keep_series(engine, "tape", BOTH.symbols, BOTH.intervals)
+    fetch(engine, market, BOTH)
+    wanted = sources(engine, four)
+    newer = "DELETE FROM candle WHERE series_id = :id AND open_time > to_timestamp(:time)"
+    inside = "DELETE FROM candle WHERE series_id = :id AND open_time = to_timestamp(:time)"
+    noted = (
+        "INSERT INTO candle_gap (series_id, first_open_time, last_open_time)"
+        " VALUES (:id, to_timestamp(:time), to_timestamp(:time))"
+    )
+    for cut_off in ([newer], [inside, noted]):
+        with engine.connect() as connection:
+            for statement in cut_off:
+                connection.execute(text(statement), {"id": four.id, "time": (START + 40 * HOUR) / 1000})
+        fetch(engine, market, BOTH)
+        assert sources(engine, four) == wanted
+        assert list_gaps(engine, [hourly, four]) == []
+
+
+def test_pages_of_trades_are_for_all_gaps_of_a_series(engine: Engine) -> None:
+    whole, series = walk(900), one_series(engine)
+    store(engine, series, whole[:10])
+    store(engine, series, whole[100:110])
+    trades = tape(whole)
+    trades.trades_of["X/USD"] = [
+        replace(trade, id=f"{trade.id}-{part}") for trade in hourly_trades(0, 200) for part in range(50)
+    ]
+    left = []
+    for _ in range(6):
+        asked = len(trades.requests)
+        found = fetch(engine, trades, ONE.model_copy(update={"trade_pages": 3}))
+        assert trades.requests[asked:].count(("X/USD", "trades")) <= 3
+        assert found.gaps is not None and found.gaps[GapStatus.OUT_OF_REACH] == 0
+        left.append(found.gaps[GapStatus.NEW])
+    assert left == sorted(left, reverse=True) and left[0] > left[-1] == 0
+    assert gaps_of(engine, series) == [(12, 12)]
 
 
 def test_what_nobody_has_any_more_is_listed_as_out_of_reach(engine: Engine) -> None:

@@ -67,22 +67,22 @@ def hour(number: int) -> int:
 
 
 def test_trades_are_read_page_by_page_up_to_the_end() -> None:
-    found = trades_between(tape(every(1, 2500)), "X", "1h", hour(1), hour(40), pages=20)
+    found = trades_between(tape(every(1, 2500)), "X", "1h", hour(1), hour(40), iter(range(20)))
     assert found is not None and found.until == hour(40)
     assert len(found.trades) == 39 * 60
     assert len(set(found.trades)) == len(found.trades)
 
 
 def test_what_a_few_pages_hold_is_cut_to_whole_candles() -> None:
-    found = trades_between(tape(every(1, 2500)), "X", "1h", hour(1), hour(40), pages=1)
+    found = trades_between(tape(every(1, 2500)), "X", "1h", hour(1), hour(40), iter(range(1)))
     assert found is not None and found.until == hour(16)
     assert len(found.trades) == 15 * 60
 
 
 def test_without_a_trade_before_it_nobody_knows_whether_nothing_traded() -> None:
-    assert trades_between(tape(every(1, 100)), "X", "1h", hour(-5), hour(-2), pages=3) is None
+    assert trades_between(tape(every(1, 100)), "X", "1h", hour(-5), hour(-2), iter(range(3))) is None
 
 
 def test_a_stretch_without_trades_is_known_to_its_end() -> None:
-    found = trades_between(tape(every(1, 60)), "X", "1h", hour(1), hour(5), pages=3)
+    found = trades_between(tape(every(1, 60)), "X", "1h", hour(1), hour(5), iter(range(3)))
     assert found is not None and (found.trades, found.until) == ((), hour(5))

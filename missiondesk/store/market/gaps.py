@@ -58,19 +58,25 @@ def list_gaps(engine: Engine, series: Sequence[Series], status: GapStatus | None
 
 def settle_gaps(
     connection: Connection, series: Series, first: int, last: int, status: GapStatus, now: datetime
-) -> None:
-    """What is absent from `first` to `last` (ms, inclusive) and was new is now of this status."""
-    execute(
+) -> int | None:
+    """What is absent from `first` to `last` (ms, inclusive) and was new is now of this status.
+
+    Where the first of these gaps begins (ms); None where there is none.
+    """
+    begins: int | None = execute(
         connection,
-        "UPDATE candle_gap SET status = :status, looked_at = :now WHERE series_id = :id AND status = 'new'"
+        "WITH settled AS (UPDATE candle_gap SET status = :status, looked_at = :now"
+        " WHERE series_id = :id AND status = 'new'"
         " AND first_open_time >= to_timestamp(:first / 1000.0)"
-        " AND last_open_time <= to_timestamp(:last / 1000.0)",
+        " AND last_open_time <= to_timestamp(:last / 1000.0) RETURNING first_open_time)"
+        " SELECT (extract(epoch FROM min(first_open_time)) * 1000)::bigint FROM settled",
         status=status,
         now=now,
         id=series.id,
         first=first,
         last=last,
-    )
+    ).scalar_one()
+    return begins
 
 
 def untraded_open_times(connection: Connection, series: Series, since: int) -> TimeArray:
