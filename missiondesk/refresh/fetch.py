@@ -157,7 +157,7 @@ class _Fetching:
         """Look once for what is absent; what stays so is noted with the reason."""
         gaps = list_gaps(self._engine, [series], GapStatus.NEW)
         if not gaps:
-            return  # Another fetch has settled them.
+            return
         length = timeframe_milliseconds(series.interval)
         if series.interval in self._market.timeframes():
             served = self._served(series, gaps[0].first - 2 * length)

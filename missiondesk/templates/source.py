@@ -26,10 +26,10 @@ def described(source: Source, candles: Candles) -> str:
     parts = [f"{source.market} {source.timeframe}"]
     if len(candles):
         parts.append(f"candle {moment(to_datetime(int(candles.open_time[-1])))}")
-    return ", ".join(parts) + gaps(len(candles.missing_open_times()))
+    return ", ".join(parts) + missing_bars(len(candles.missing_open_times()))
 
 
-def gaps(missing: int) -> str:
+def missing_bars(missing: int) -> str:
     """How a message goes on where bars are missing inside what was read."""
     if not missing:
         return ""

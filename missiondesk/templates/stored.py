@@ -17,7 +17,7 @@ from missiondesk.market.regime import Regime, RegimeSettings
 from missiondesk.market.signal_settings import SignalSettings
 from missiondesk.market.signals import Action
 from missiondesk.market.stored_indicators import STORED
-from missiondesk.templates.source import Source, described, gaps, moment
+from missiondesk.templates.source import Source, described, missing_bars, moment
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def stored_columns() -> Mapping[Indicator, str]:
 def from_table(source: Source, read: StoredState | StoredValues) -> str:
     """What a message says of values that were read."""
     candle = f"{source.market} {source.timeframe}, candle {moment(read.opened)}"
-    return f"from the table: {candle}{gaps(read.missing)}"
+    return f"from the table: {candle}{missing_bars(read.missing)}"
 
 
 def on_the_fly(source: Source, candles: Candles, remark: str) -> str:

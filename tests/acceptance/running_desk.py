@@ -87,7 +87,7 @@ class RunningDesk:
         return found
 
     def pid(self, part: str) -> int:
-        found = wait_for(lambda: self.status()["pids"].get(part), f"{part} has a pid", 60)
+        found = wait_for(lambda: self.status()["pids"].get(part), f"{part} has a pid")
         return int(found)
 
     def interrupt(self, seconds: float = 90) -> int:

@@ -82,5 +82,5 @@ def test_sigterm_stops_it_like_ctrl_c(new_desk: NewDesk) -> None:
     desk.start()
     wait_for(lambda: "sandbox is ready" in desk.said, desk.said, 90)
     os.kill(desk.status()["pids"]["desk"], signal.SIGTERM)
-    wait_for(lambda: "the desk is down" in desk.said, desk.said, 60)
+    wait_for(lambda: "the desk is down" in desk.said, desk.said)
     assert desk.processes() == []

@@ -141,7 +141,7 @@ def test_killed_postgres_is_started_again_and_prefect_recovers(desk: RunningDesk
         done = desk.command("sync", "--plan")
         return done.returncode == 0
 
-    wait_for(pools_are_read, "sync works again", 60)
+    wait_for(pools_are_read, "sync works again")
 
 
 def test_doctor_finds_nothing_wrong(desk: RunningDesk) -> None:

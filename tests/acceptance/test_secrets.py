@@ -134,9 +134,9 @@ def exercised(
         save_blocks(after, mailbox.port, hook.port)
         go_through_troubles(after)
         say_everything(after)
-        wait_for(lambda: mailbox.mails and hook.posted, "news by the blocks", 60)
+        wait_for(lambda: mailbox.mails and hook.posted, "news by the blocks")
         failing = "SELECT count(DISTINCT channel) FROM delivery WHERE problem <> ''"
-        wait_for(lambda: after.sql(failing) == [(3,)], "troubles of the other channels", 60)
+        wait_for(lambda: after.sql(failing) == [(3,)], "troubles of the other channels")
         after.said["mails"] = b"".join(mail.as_bytes() for mail in mailbox.mails)
         after.said["posts"] = b"".join(body for _, _, body in hook.posted)
         yield after
@@ -185,7 +185,7 @@ def go_through_troubles(desk: Exercised) -> None:
         )
     names = [mission for mission, _ in walks]
     deployed = "SELECT flow_name, deployment_id FROM deployment WHERE flow_name = ANY (%s)"
-    wait_for(lambda: len(desk.sql(deployed, names)) == len(names), "every Mission is deployed", 60)
+    wait_for(lambda: len(desk.sql(deployed, names)) == len(names), "every Mission is deployed")
     deployments = dict(desk.sql(deployed, names))
     sandbox = json.loads((desk.desk.home / "desk.json").read_text())["exchange_url"]
     with (

@@ -43,8 +43,8 @@ def test_what_wakes_up_late_sends_nothing(desk: TradeDesk) -> None:
     frozen = [frozen_worker(desk, instant) for instant in FROZEN_AT]
     try:
         for worker in frozen:
-            wait_for(lambda worker=worker: is_stopped(worker), f"{worker.name} to stand still", 60)
-        wait_for(lambda: all_have_finished(desk), "others to take every Mission over", 60)
+            wait_for(lambda worker=worker: is_stopped(worker), f"{worker.name} to stand still")
+        wait_for(lambda: all_have_finished(desk), "others to take every Mission over")
         for worker in frozen:
             os.kill(worker.pid or 0, signal.SIGCONT)
             worker.join(30)

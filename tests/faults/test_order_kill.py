@@ -74,7 +74,7 @@ def test_each_order_happens_exactly_once_and_every_fill_is_recorded(
         strike_until_all_have_finished(turmoil, desk, struck)
         turmoil.end_faults()
         assert turmoil.failed == []
-        wait_for(lambda: desk.gateway("upkeep").follow_all() == 0, "all orders to be settled", 60)
+        wait_for(lambda: desk.gateway("upkeep").follow_all() == 0, "all orders to be settled")
         rows = order_rows(desk)
         check_orders(rows, orders_at(turmoil.exchange.url))
         check_amounts(rows)

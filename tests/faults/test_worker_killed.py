@@ -139,7 +139,7 @@ class Trading:
         """Orders not yet final; the desk's upkeep follows those of Missions that no longer tick."""
         [upkeep] = self._prefect("/deployments/filter", {"flows": {"name": {"any_": ["upkeep"]}}})
         ran = self._prefect(f"/deployments/{upkeep['id']}/create_flow_run", {})
-        wait_for(lambda: self._is_over(ran["id"]), "the upkeep run to end", 60)
+        wait_for(lambda: self._is_over(ran["id"]), "the upkeep run to end")
         counted = self.rows(
             "SELECT count(*) FROM trade_order WHERE status IN ('intent', 'sent', 'open', 'unknown')"
         )
@@ -170,7 +170,7 @@ def test_nothing_is_done_twice_or_forgotten(trading: Trading) -> None:
         pause = threading.Event()
         pause.wait(draw.uniform(0.5, 6))  # the instant is what is drawn
         os.kill(worker, signal.SIGKILL)
-        wait_for(lambda killed=worker: trading.desk.pid("worker") != killed, "the worker to be back", 60)
+        wait_for(lambda killed=worker: trading.desk.pid("worker") != killed, "the worker to be back")
     before = trading.finished()
     wait_for(
         lambda: all(count > before[name] for name, count in trading.finished().items()),

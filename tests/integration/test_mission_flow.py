@@ -38,6 +38,7 @@ from missiondesk.templates.registry import template
 from missiondesk.templates.validation import check_task
 from models.errors import ExchangeUnreachable, UnknownName
 from models.result import Verdict
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.prefect
 
@@ -124,8 +125,6 @@ def runs_of(client: SyncPrefectClient, name: str) -> list[FlowRun]:
 
 def tasks_of(client: SyncPrefectClient, run: UUID, wanted: int) -> list[TaskRun]:
     """Task runs are recorded by events, a moment after the run."""
-    from tests.waiting import wait_for
-
     of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run]))
 
     def found() -> list[TaskRun]:
