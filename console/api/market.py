@@ -16,6 +16,7 @@ from console.api.inputs import LARGEST_ID, Id, Text
 from console.api.refusals import documented
 from console.api.stores import DeskStores
 from missiondesk.store.market import listing
+from missiondesk.store.market.gaps import GapStatus
 from missiondesk.store.market.listing import Markets
 
 router = APIRouter(prefix="/api", tags=["Market data"])
@@ -36,10 +37,13 @@ def _markets(
 ChosenMarkets = Annotated[Markets, Depends(_markets)]
 
 
-class OfMarket(BaseModel):
+class SeriesAnswer(BaseModel):
     exchange: str
     symbol: str
     interval: str
+
+
+class OfMarket(SeriesAnswer):
     open_time: datetime
 
 
@@ -71,6 +75,21 @@ class CandleAnswer(OfMarket):
     channel_in_channel_percent: float | None
     channel_volume_ratio: float | None
     channel_direction: str | None
+
+
+class GapAnswer(SeriesAnswer):
+    """Absent candles between two stored ones, from the first to the last of their opening times."""
+
+    first_open_time: datetime
+    last_open_time: datetime
+    status: Annotated[
+        GapStatus,
+        Field(
+            description="new: not looked into yet, or not to its end; untraded: the exchange has no candle "
+            "there; out of reach: it does not serve what is that old, or it takes more than `trade_pages`"
+        ),
+    ]
+    looked_at: datetime | None
 
 
 class RegimeOfTimeframe(OfMarket):
@@ -122,6 +141,17 @@ def read_market_data(
     """The newest closed candles of each series, newest first, with their indicators and EMA channel."""
     rows = listing.newest_candles(stores.engine, markets, limit)
     return [CandleAnswer(**row) for row in rows]
+
+
+@router.get("/market-gaps")
+def read_market_gaps(
+    stores: DeskStores,
+    markets: ChosenMarkets,
+    status: GapStatus | None = None,
+    limit: Annotated[int, Query(ge=1, le=listing.MOST_CANDLES)] = 100,
+) -> list[GapAnswer]:
+    """Candles that are missing, and why; the gap that begins last comes first."""
+    return [GapAnswer(**row) for row in listing.gaps(stores.engine, markets, status, limit)]
 
 
 @router.get("/market-regime")

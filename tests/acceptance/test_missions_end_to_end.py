@@ -190,10 +190,9 @@ def test_numbers_in_messages_are_those_of_talib_on_the_files_closed_candles(
     mission = rows.mission([rows.task(template, {"symbol": SYMBOL, **params}, None)])
     ran = desk.command("run", mission)
     assert ran.returncode == 0, ran.stderr
-    # Its schedule may have ticked too, at the turn of the minute.
-    (message,), *_ = rows(
-        "SELECT msg FROM result_log JOIN mission ON mission.id = mission_id WHERE mission.name = %s", mission
-    )
+    # Its schedule may have ticked too, at the turn of the minute, or be at it.
+    said = "SELECT msg FROM result_log JOIN mission ON mission.id = mission_id WHERE mission.name = %s"
+    (message,), *_ = wait_for(lambda: rows(said, mission), f"a result of {mission}")
     found = re.search(r"candle (\d{4}-\d\d-\d\dT\d\d:\d\d)Z", message)
     assert found, message
     newest = datetime.fromisoformat(found[1]).replace(tzinfo=UTC)

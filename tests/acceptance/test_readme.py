@@ -76,5 +76,6 @@ def test_the_notebook_runs(environment: dict[str, str], monkeypatch: pytest.Monk
     notebook = nbformat.read(REPOSITORY / "docs" / "notebooks" / "ad-hoc.ipynb", as_version=4)
     NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(REPOSITORY)}}).execute()
     shown = "".join(str(cell.get("outputs", "")) for cell in notebook.cells)
-    assert "btc-momentum: Waiting" in shown
+    # What the hour's market answers, and whether a scheduled tick is at it, is not the notebook's to say.
+    assert re.search(r"btc-momentum: (Waiting|Finished|Skipped): .+ \(step \d/\d, paper\)", shown)
     assert "from-a-notebook: Finished" in shown

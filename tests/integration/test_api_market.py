@@ -122,6 +122,35 @@ def test_more_candles_than_fit_an_answer_are_refused(api: httpx.Client, engine: 
     assert "got 10000 of each of 2 series" in answer.json()["message"]
 
 
+def test_gaps_are_listed_newest_first_with_why_they_stay(api: httpx.Client, engine: Engine) -> None:
+    btc, eth = add_series(engine, "BTC/USD", "1h"), add_series(engine, "ETH/USD", "1h")
+    for series, hour, status in ((btc, 3, "untraded"), (btc, 5, "new"), (eth, 4, "out of reach")):
+        run(
+            engine,
+            "INSERT INTO candle_gap (series_id, first_open_time, last_open_time, status)"
+            " VALUES (:series, :at, :at, :status)",
+            series=series,
+            at=HOUR.replace(hour=hour),
+            status=status,
+        )
+    listed = api.get("/api/market-gaps").json()
+    assert [each["status"] for each in listed] == ["new", "out of reach", "untraded"]
+    assert listed[1] == {
+        "exchange": "kraken",
+        "symbol": "ETH/USD",
+        "interval": "1h",
+        "first_open_time": "2026-01-05T04:00:00Z",
+        "last_open_time": "2026-01-05T04:00:00Z",
+        "status": "out of reach",
+        "looked_at": None,
+    }
+    of_one = api.get("/api/market-gaps", params={"symbol": "BTC/USD", "limit": 1}).json()
+    assert [each["status"] for each in of_one] == ["new"]
+    untraded = api.get("/api/market-gaps", params={"status": "untraded"}).json()
+    assert [each["first_open_time"] for each in untraded] == ["2026-01-05T03:00:00Z"]
+    assert api.get("/api/market-gaps", params={"status": "lost"}).status_code == 422
+
+
 def test_a_regime_comes_with_that_of_the_higher_timeframe(api: httpx.Client, engine: Engine) -> None:
     add_series(engine, "BTC/USD", "1h")
     add_series(engine, "BTC/USD", "4h")

@@ -8,8 +8,17 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Engine, and_, func, literal, select, true, tuple_
 
+from missiondesk.store.market.gaps import GapStatus
 from models.errors import InputRefused, UnknownName
-from models.market_tables import candle, ema_channel, indicator, market_regime, series, trading_signal
+from models.market_tables import (
+    candle,
+    candle_gap,
+    ema_channel,
+    indicator,
+    market_regime,
+    series,
+    trading_signal,
+)
 
 Row = Mapping[str, Any]
 
@@ -95,6 +104,19 @@ def newest_regimes(engine: Engine, markets: Markets) -> Sequence[Row]:
 
     chosen = [row for row in found if markets.interval in (None, row["interval"])]
     return [{**row, "higher": higher(row)} for row in chosen]
+
+
+def gaps(engine: Engine, markets: Markets, status: GapStatus | None, size: int) -> Sequence[Row]:
+    """Stretches of absent candles between stored ones, the one that begins last first."""
+    query = (
+        select(*_NAMES, *(column for column in candle_gap.c if column.name != "series_id"))
+        .join_from(candle_gap, series, series.c.id == candle_gap.c.series_id)
+        .where(markets.chosen, true() if status is None else candle_gap.c.status == status)
+        .order_by(candle_gap.c.first_open_time.desc(), *_NAMES)
+        .limit(size)
+    )
+    with engine.connect() as connection:
+        return [row._asdict() for row in connection.execute(query)]
 
 
 def signals(
