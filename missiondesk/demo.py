@@ -62,7 +62,7 @@ def _tasks(symbol: str) -> list[dict[str, Any]]:
         {"template": "take_profit", "params": {**leave, "percent": 10}},
     ]
     return [
-        asked("hourly open near its mean", "open_within_ma_band", hourly, "60min"),
+        asked("hourly open near its mean", "open_within_ma_band", {**hourly, "value": 25}, "60min"),
         asked(
             "price is above zero",
             "compare",

@@ -36,9 +36,12 @@ from console.desk.ports import LOOPBACK, free_port, refuse_used_port
 from console.desk.supervisor import Say, StopRequest, Supervisor
 from missiondesk.desk_file import DeskFile, ProcessIdentity
 from missiondesk.settings import ExchangeChoice, Settings
+from missiondesk.store.database import connect
 from missiondesk.store.embedded import EmbeddedPostgres
+from missiondesk.store.timed_desk import desk_attends
 
 WORK_POOL = "desk"
+_READY_SECONDS = 180.0
 _DRAIN_SECONDS = {WORKER: 65.0}
 _DEFAULT_DRAIN_SECONDS = 10.0
 
@@ -77,15 +80,20 @@ class Desk:
         self._start_keeping_logs()
         if self._settings.embedded:
             server = PostgresPart(EmbeddedPostgres(self._settings.home), self._logs[PostgresPart.name])
-            self._supervisor.bring_up(server, ready_seconds=180, drain_seconds=60)
+            self._supervisor.bring_up(server, _READY_SECONDS, drain_seconds=60)
         prepare_databases(self._settings, self._say)
         exchange = self._open_exchange()
         environment = for_parts(self._settings, self._prefect_url, exchange)
         self._start_prefect(environment)
         self._set_up(environment)
-        self._start_worker(environment)
-        self._start(LISTENER, ["-m", "deployments.listener"], environment, is_ready=lambda: True)
-        self._start_console(environment)
+        self._launch_worker(environment)
+        self._launch_listener(environment)
+        self._launch_console(environment)
+        self._supervisor.wait_until_ready(_READY_SECONDS)
+        self._write_file()
+
+    def note_that_it_is_up(self) -> None:
+        """For `missiondesk start`, which returns then: all that is to be said of it has been said."""
         self._file = self._file.model_copy(update={"is_up": True})
         self._write_file()
 
@@ -155,20 +163,26 @@ class Desk:
         step = self._part(SETUP, ["-m", "console.desk.setup"], environment, is_ready=lambda: True)
         self._supervisor.run_through(step, seconds=300)
 
-    def _start_worker(self, environment: Mapping[str, str]) -> None:
+    def _launch_worker(self, environment: Mapping[str, str]) -> None:
         name = f"desk on {socket.gethostname()}"
         began = datetime.now(UTC)
-        self._start(
+        self._launch(
             WORKER,
             ["-m", "prefect", "worker", "start", "--pool", WORK_POOL, "--type", "prefork", "--name", name],
             environment,
             is_ready=lambda: name in prefect_api.workers_since(self._prefect_url, WORK_POOL, began),
         )
 
-    def _start_console(self, environment: Mapping[str, str]) -> None:
+    def _launch_listener(self, environment: Mapping[str, str]) -> None:
+        engine = connect(self._settings.database_url.get_secret_value())
+        self._launch(
+            LISTENER, ["-m", "deployments.listener"], environment, is_ready=lambda: desk_attends(engine)
+        )
+
+    def _launch_console(self, environment: Mapping[str, str]) -> None:
         port = self._settings.console_port
         url = f"http://{LOOPBACK}:{port}"
-        self._start(
+        self._launch(
             CONSOLE,
             ["-m", "console.api", "--port", str(port)],
             environment,
@@ -179,10 +193,14 @@ class Desk:
     def _start(
         self, name: str, arguments: list[str], environment: Mapping[str, str], is_ready: Ready
     ) -> None:
+        self._launch(name, arguments, environment, is_ready)
+        self._supervisor.wait_until_ready(_READY_SECONDS)
+
+    def _launch(
+        self, name: str, arguments: list[str], environment: Mapping[str, str], is_ready: Ready
+    ) -> None:
         part = self._part(name, arguments, environment, is_ready)
-        self._supervisor.bring_up(
-            part, ready_seconds=180, drain_seconds=_DRAIN_SECONDS.get(name, _DEFAULT_DRAIN_SECONDS)
-        )
+        self._supervisor.launch(part, _DRAIN_SECONDS.get(name, _DEFAULT_DRAIN_SECONDS))
 
     def _part(
         self, name: str, arguments: list[str], environment: Mapping[str, str], is_ready: Ready

@@ -12,6 +12,7 @@ import psutil
 from console.desk.log_files import last_lines
 from console.desk.processes import end, marked_processes, marks
 from missiondesk.store.embedded import EmbeddedPostgres
+from models.errors import MissiondeskError
 
 LOGS, SANDBOX, PREFECT, SETUP, WORKER = "logs", "sandbox", "prefect", "setup", "worker"
 LISTENER, CONSOLE = "listener", "console"
@@ -114,7 +115,7 @@ class ProcessPart:
     def is_ready(self) -> bool:
         try:
             return self._is_ready()
-        except (OSError, ValueError):  # what it is asked through is not there yet
+        except (OSError, ValueError, MissiondeskError):  # what it is asked through is not there yet
             return False
 
     def process(self) -> psutil.Process | None:

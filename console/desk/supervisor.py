@@ -82,6 +82,7 @@ class Supervisor:
         self._changed = changed
         self._clock = clock
         self._watched: list[_Watched] = []
+        self._coming: list[_Watched] = []
 
     @property
     def parts(self) -> list[Part]:
@@ -89,24 +90,38 @@ class Supervisor:
 
     def bring_up(self, part: Part, ready_seconds: float, drain_seconds: float = 10.0) -> None:
         """Launch it and wait until it is ready; raises CallOperator with the end of its log if it fails."""
+        self.launch(part, drain_seconds)
+        self.wait_until_ready(ready_seconds)
+
+    def launch(self, part: Part, drain_seconds: float = 10.0) -> None:
+        """Let it come up beside others; `wait_until_ready` follows."""
         self._stop.raise_if_made()
-        began = self._clock()
-        self._watched.append(_Watched(part, drain_seconds, began))
+        launched = _Watched(part, drain_seconds, self._clock())
+        self._watched.append(launched)
+        self._coming.append(launched)
         part.launch()
         self._changed()
-        while not part.is_ready():
-            if part.process() is None:
-                raise CallOperator(
-                    f"{part.name} ended while it started; its log ends with:\n{part.last_words()}"
-                )
-            if self._clock() > began + ready_seconds:
-                raise CallOperator(
-                    f"{part.name} was not ready after {ready_seconds:.0f} s; "
-                    f"its log ends with:\n{part.last_words()}"
-                )
-            self._stop.wait(_POLL_SECONDS)
-            self._stop.raise_if_made()
-        self._say(f"{part.name} is ready after {self._clock() - began:.1f} s")
+
+    def wait_until_ready(self, seconds: float) -> None:
+        """Until all that was launched is; raises CallOperator with the end of the log of what fails."""
+        while self._coming:
+            self._coming = [watched for watched in self._coming if not self._is_ready(watched, seconds)]
+            if self._coming:
+                self._stop.wait(_POLL_SECONDS)
+                self._stop.raise_if_made()
+
+    def _is_ready(self, watched: _Watched, seconds: float) -> bool:
+        part, took = watched.part, self._clock() - watched.launched_at
+        if part.is_ready():
+            self._say(f"{part.name} is ready after {took:.1f} s")
+            return True
+        if part.process() is None:
+            raise CallOperator(f"{part.name} ended while it started; its log ends with:\n{part.last_words()}")
+        if took > seconds:
+            raise CallOperator(
+                f"{part.name} was not ready after {seconds:.0f} s; its log ends with:\n{part.last_words()}"
+            )
+        return False
 
     def run_through(self, step: ProcessPart, seconds: float) -> None:
         """Launch a part that ends by itself, and wait for that; raises CallOperator when it fails."""

@@ -32,6 +32,7 @@ def up(settings: Settings, options: DeskOptions, *, quiet: bool = False) -> None
             desk.come_up()
             ways_to_stop = "`missiondesk stop`" if quiet else "Ctrl-C"
             screen.say(f"the desk is up, and {desk.prefect_ui_url} shows it; {ways_to_stop} stops it")
+            desk.note_that_it_is_up()
             screen.watch_missions(connect(settings.database_url.get_secret_value()))
             while not stop:
                 desk.revive()

@@ -82,13 +82,27 @@ class RunningDesk:
             check=False,
         )
 
+    @property
+    def prefect_api_url(self) -> str:
+        return f"http://127.0.0.1:{self.prefect_port}/api"
+
+    @property
+    def database_url(self) -> str:
+        return EmbeddedPostgres(self.home).url("missiondesk")
+
+    def pids(self) -> dict[str, int]:
+        """Of each part that the desk has noted, without the second that `status` takes."""
+        desk = running_desk(self.home)
+        if desk is None:
+            return {}
+        return {"desk": desk.desk.pid} | {name: part.pid for name, part in desk.parts.items()}
+
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.command("status", "--json").stdout)
         return found
 
     def pid(self, part: str) -> int:
-        found = wait_for(lambda: self.status()["pids"].get(part), f"{part} has a pid")
-        return int(found)
+        return wait_for(lambda: self.pids().get(part), f"{part} has a pid")
 
     def interrupt(self, seconds: float = 90) -> int:
         """Ctrl-C in its terminal: the signal reaches its whole process group. The exit code."""

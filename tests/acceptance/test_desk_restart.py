@@ -26,7 +26,7 @@ def test_after_kills_of_up_and_of_everything_it_starts_again(new_desk: NewDesk) 
     desk.wait_until_up()
     postgres = desk.pid("postgres")
     orphans = [process for process in desk.processes() if process.pid != postgres]
-    with session(desk.status()["database_url"]) as connected:
+    with session(desk.database_url) as connected:
         connected.execute("INSERT INTO condition (name, valid) VALUES ('kept', true)")
     desk.kill()
     assert desk.command("status").returncode == 3
@@ -48,7 +48,7 @@ def test_after_kills_of_up_and_of_everything_it_starts_again(new_desk: NewDesk) 
     desk.forget_what_was_said()
     desk.start()
     desk.wait_until_up()
-    with session(desk.status()["database_url"]) as connected:
+    with session(desk.database_url) as connected:
         connected.execute("SELECT valid FROM condition WHERE name = 'kept'")
         assert connected.fetchone() == (True,)
     assert desk.interrupt() == 0, desk.said
@@ -81,6 +81,6 @@ def test_sigterm_stops_it_like_ctrl_c(new_desk: NewDesk) -> None:
     desk = new_desk()
     desk.start()
     wait_for(lambda: "sandbox is ready" in desk.said, desk.said, 90)
-    os.kill(desk.status()["pids"]["desk"], signal.SIGTERM)
+    os.kill(desk.pid("desk"), signal.SIGTERM)
     wait_for(lambda: "the desk is down" in desk.said, desk.said)
     assert desk.processes() == []

@@ -42,8 +42,8 @@ def test_the_table_of_missions_is_live_and_ctrl_c_reaches_up_alone(
         os.close(terminal)
         try:
             wait_for(lambda: shows("the desk is up"), shown, 150)
-            wait_for(lambda: shows("waits for.*next tick"), shown, 20)
-            wait_for(lambda: shows(r"btc-dip.*1/2 hourly RSI under 30"), shown, 20)
+            wait_for(lambda: shows("waits for.*next tick"), shown)
+            wait_for(lambda: shows(r"btc-dip.*\d/2 (hourly RSI under 30|price under the lower band)"), shown)
             wait_for(lambda: shows(r"btc-first-buy.*FILLED"), shown)
             everything = desk.processes()
             shown = ""

@@ -34,7 +34,7 @@ def kill_part(desk: RunningDesk, part: str) -> None:
     os.kill(before, signal.SIGKILL)
 
     def is_back() -> bool:
-        now = desk.status()["pids"].get(part)
+        now = desk.pids().get(part)
         return now is not None and now != before
 
     wait_for(is_back, f"{part} is back\n{desk.said}", 90)
@@ -42,7 +42,7 @@ def kill_part(desk: RunningDesk, part: str) -> None:
 
 def prefect_answers(desk: RunningDesk) -> bool:
     try:
-        with urlopen(f"{desk.status()['prefect_api_url']}/health", timeout=5) as response:
+        with urlopen(f"{desk.prefect_api_url}/health", timeout=5) as response:
             return bool(response.status == 200)
     except OSError:
         return False
@@ -50,8 +50,9 @@ def prefect_answers(desk: RunningDesk) -> bool:
 
 def test_status_says_where_everything_is(desk: RunningDesk) -> None:
     status = desk.status()
-    assert status["prefect_api_url"] == f"http://127.0.0.1:{desk.prefect_port}/api"
-    assert status["database_url"] == f"postgresql://postgres@/missiondesk?host={desk.home}/postgres"
+    assert status["prefect_api_url"] == desk.prefect_api_url == f"http://127.0.0.1:{desk.prefect_port}/api"
+    assert status["database_url"] == desk.database_url
+    assert desk.database_url == f"postgresql://postgres@/missiondesk?host={desk.home}/postgres"
     assert status["console_url"] == f"http://127.0.0.1:{desk.console_port}"
     assert status["exchange"] == "sandbox"
     assert len(status["api_token"]) >= 32
@@ -69,7 +70,7 @@ def test_status_says_where_everything_is(desk: RunningDesk) -> None:
 
 
 def test_what_status_says_works(desk: RunningDesk) -> None:
-    with session(desk.status()["database_url"]) as connected:
+    with session(desk.database_url) as connected:
         connected.execute("SELECT count(*) FROM mission")
     assert prefect_answers(desk)
     with urlopen(f"http://127.0.0.1:{desk.prefect_port}/", timeout=10) as page:
@@ -129,11 +130,10 @@ def test_killed_prefect_is_started_again_on_its_port(desk: RunningDesk) -> None:
 
 
 def test_killed_postgres_is_started_again_and_prefect_recovers(desk: RunningDesk) -> None:
-    database_url = desk.status()["database_url"]
-    with session(database_url) as connected:
+    with session(desk.database_url) as connected:
         connected.execute("INSERT INTO condition (name, valid) VALUES ('kept', true)")
     kill_part(desk, "postgres")
-    with session(database_url) as connected:
+    with session(desk.database_url) as connected:
         connected.execute("SELECT valid FROM condition WHERE name = 'kept'")
         assert connected.fetchone() == (True,)
 
@@ -161,4 +161,4 @@ def test_ctrl_c_stops_everything_that_up_started_and_nothing_else(
     assert desk.status()["pids"] == {}
     assert desk.status()["prefect_api_url"] is None
     with pytest.raises(psycopg2.OperationalError):
-        psycopg2.connect(f"postgresql://postgres@/missiondesk?host={desk.home}/postgres")
+        psycopg2.connect(desk.database_url)

@@ -34,7 +34,7 @@ class Rows:
     """Plain SQL on the desk's database, as a user with psql has it."""
 
     def __init__(self, desk: RunningDesk) -> None:
-        self._url = desk.status()["database_url"]
+        self._url = desk.database_url
 
     def __call__(self, statement: str, *given: Any) -> list[tuple[Any, ...]]:
         with session(self._url) as cursor:
@@ -83,7 +83,7 @@ def rows(desk: RunningDesk) -> Rows:
 
 
 def prefect(desk: RunningDesk, path: str, body: dict[str, Any] | None = None) -> Any:
-    url = f"{desk.status()['prefect_api_url']}{path}"
+    url = f"{desk.prefect_api_url}{path}"
     data = None if body is None else json.dumps(body).encode()
     with urlopen(Request(url, data, {"Content-Type": "application/json"}), timeout=20) as answer:
         return json.load(answer)
@@ -223,15 +223,18 @@ def test_a_new_row_becomes_a_flow_that_ticks_by_itself(desk: RunningDesk, rows: 
         mission,
     )
     assert (status, float(filled)) == ("filled", 0.01)
-    runs = prefect(desk, "/flow_runs/filter", {"flows": {"name": {"any_": [mission]}}})
-    finished = [run for run in runs if run["state_name"] == "Finished"]
+    wanted = {
+        "flows": {"name": {"any_": [mission]}},
+        "flow_runs": {"state": {"name": {"any_": ["Finished"]}}},
+    }
+    finished = wait_for(lambda: prefect(desk, "/flow_runs/filter", wanted), "its run ended")
     assert len(finished) == 1
     assert mission in finished[0]["name"]
     assert finished[0]["labels"]["missiondesk.outcome"] == "Finished"
     artifacts = prefect(desk, "/artifacts/filter", {"flow_runs": {"id": {"any_": [finished[0]["id"]]}}})
     assert {each["type"] for each in artifacts} == {"progress", "table"}
-    tasks = prefect(desk, "/task_runs/filter", {"flow_runs": {"id": {"any_": [finished[0]["id"]]}}})
-    assert len(tasks) == 2
+    tasks = {"flow_runs": {"id": {"any_": [finished[0]["id"]]}}}
+    wait_for(lambda: len(prefect(desk, "/task_runs/filter", tasks)) == 2, "both its task runs")
 
 
 def test_raw_sql_changes_the_schedule_within_two_seconds(desk: RunningDesk, rows: Rows) -> None:
@@ -275,7 +278,7 @@ def test_prefect_deploy_pushes_the_same_deployments(desk: RunningDesk, rows: Row
     rows.mission([rows.task("condition_is", {"condition": "never"}, "1day")])
     wait_for(lambda: "nothing to change" in desk.command("sync", "--plan").stdout, "a synced desk")
     before = {name: each["id"] for name, each in deployments(desk).items()}
-    environment = {**desk.environment, "PREFECT_API_URL": desk.status()["prefect_api_url"]}
+    environment = {**desk.environment, "PREFECT_API_URL": desk.prefect_api_url}
     deployed = subprocess.run(
         [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
         cwd=REPOSITORY,
@@ -303,7 +306,7 @@ def test_prefect_deploy_into_another_server_is_refused(desk: RunningDesk) -> Non
         check=False,
     )
     assert refused.returncode != 0
-    assert f"export PREFECT_API_URL={desk.status()['prefect_api_url']}" in refused.stderr
+    assert f"export PREFECT_API_URL={desk.prefect_api_url}" in refused.stderr
 
 
 def test_a_bad_row_ends_red_with_its_field_and_other_missions_go_on(desk: RunningDesk, rows: Rows) -> None:

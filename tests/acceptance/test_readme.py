@@ -59,7 +59,7 @@ def test_every_block_of_the_readme_works_in_order(desk: RunningDesk, environment
             case "bash":
                 run(["bash"], environment, shell + text)
             case "sql":
-                with session(desk.status()["database_url"]) as connected:
+                with session(desk.database_url) as connected:
                     connected.execute(text)
             case "python":
                 run([sys.executable, "-"], environment, text)

@@ -69,12 +69,11 @@ class Exercised:
 
     def __init__(self, desk: RunningDesk) -> None:
         self.desk = desk
-        self.status = desk.status()
         self.said: dict[str, bytes] = {}
         self.troubles: list[dict[str, Any]] = []
 
     def sql(self, statement: str, *given: Any) -> list[Any]:
-        with session(self.status["database_url"]) as cursor:
+        with session(self.desk.database_url) as cursor:
             cursor.execute(statement, given)
             return list(cursor.fetchall()) if cursor.description else []
 
@@ -153,7 +152,7 @@ def save_blocks(desk: Exercised, smtp_port: int, http_port: int) -> None:
     )
     token = SECRETS["the token in an Apprise URL"]
     keys = ExchangeAccount(key=SecretStr(SANDBOX_KEY), secret=SecretStr(SANDBOX_SECRET))
-    with temporary_settings({PREFECT_API_URL: desk.status["prefect_api_url"]}):
+    with temporary_settings({PREFECT_API_URL: desk.desk.prefect_api_url}):
         keys.save("keys", _sync=True)
         mail.save("ops-mail", _sync=True)
         ServiceChannel(url=SecretStr(f"json://127.0.0.1:{http_port}/{token}")).save("ops-chat", _sync=True)
@@ -189,7 +188,7 @@ def go_through_troubles(desk: Exercised) -> None:
     deployments = dict(desk.sql(deployed, names))
     sandbox = json.loads((desk.desk.home / "desk.json").read_text())["exchange_url"]
     with (
-        temporary_settings({PREFECT_API_URL: desk.status["prefect_api_url"]}),
+        temporary_settings({PREFECT_API_URL: desk.desk.prefect_api_url}),
         get_client(sync_client=True) as client,
     ):
 
@@ -212,19 +211,19 @@ def say_everything(desk: Exercised) -> None:
         desk.command(*said.split())
     trade = ("-s", "diff", "--open-above", "-100000", "--amount", "0.001", "--account", "environment")
     desk.command("market", "exec", "-d", "-m", "sandbox:BTC/USD,sandbox:BTC/USDT", *trade, "--seconds", "5")
-    console, token = desk.status["console_url"], SECRETS["the API token"]
+    console, token = desk.desk.status()["console_url"], SECRETS["the API token"]
     routes = json.loads(desk.ask(f"{console}/openapi.json"))["paths"]
     for path in routes:
         if "get" in routes[path] and "{" not in path:
             desk.said[f"GET {path}"] = desk.ask(console + path, token=token)
             desk.said[f"GET {path} without a token"] = desk.ask(console + path)
-    prefect = desk.status["prefect_api_url"]
+    prefect = desk.desk.prefect_api_url
     for things in ("flow_runs", "task_runs", "logs", "artifacts", "block_documents", "deployments"):
         desk.said[f"Prefect's {things}"] = desk.ask(f"{prefect}/{things}/filter", {})
 
 
 def dump(desk: Exercised, database: str) -> bytes:
-    url = with_database(desk.status["database_url"], database)
+    url = with_database(desk.desk.database_url, database)
     command = [programs() / "pg_dump", "--inserts", f"--dbname={url}"]
     return subprocess.run(command, capture_output=True, check=True).stdout
 

@@ -70,7 +70,7 @@ def desk(new_desk: Callable[[], RunningDesk], users_folder: Path) -> Iterator[Ru
 
 
 def query(desk: RunningDesk, statement: str, *given: Any) -> list[Any]:
-    with session(desk.status()["database_url"]) as cursor:
+    with session(desk.database_url) as cursor:
         cursor.execute(statement, given)
         return cursor.fetchall() if cursor.description else []
 
@@ -79,7 +79,7 @@ def call(desk: RunningDesk, executed_data: dict[int, Any], place: str) -> str:
     """The user's own process, which knows the database alone."""
     ran = subprocess.run(
         [sys.executable, "-c", CALL, json.dumps(executed_data), place],
-        env={**desk.environment, "MISSIONDESK_DATABASE_URL": desk.status()["database_url"]},
+        env={**desk.environment, "MISSIONDESK_DATABASE_URL": desk.database_url},
         capture_output=True,
         text=True,
         timeout=60,

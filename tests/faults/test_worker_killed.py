@@ -37,9 +37,8 @@ class Trading:
 
     def __init__(self, desk: RunningDesk) -> None:
         self.desk = desk
-        status = desk.status()
-        self._database, self._api = status["database_url"], status["prefect_api_url"]
-        self._exchange = status["exchange_url"]
+        self._database, self._api = desk.database_url, desk.prefect_api_url
+        self._exchange = desk.status()["exchange_url"]
         self._enough = threading.Event()
         self._asking = threading.Thread(target=self._ask_for_ticks, daemon=True)
 

@@ -86,6 +86,22 @@ def test_a_part_that_dies_while_it_starts_is_an_error_with_its_last_words(bench:
         bench.supervisor.bring_up(bench.part(DIES), ready_seconds=60)
 
 
+def test_parts_come_up_beside_each_other(bench: Bench) -> None:
+    parts = [bench.part(LIVES, name) for name in ("one", "two")]
+    for part in parts:
+        bench.supervisor.launch(part)
+    assert bench.said == []
+    bench.supervisor.wait_until_ready(60)
+    assert sorted(bench.said) == ["one is ready after 0.0 s", "two is ready after 0.0 s"]
+
+
+def test_one_that_dies_beside_others_is_an_error_too(bench: Bench) -> None:
+    bench.supervisor.launch(bench.part(LIVES, "one"))
+    bench.supervisor.launch(bench.part(DIES, "two"))
+    with pytest.raises(CallOperator, match=r"two ended while it started(?s:.*)no luck today"):
+        bench.supervisor.wait_until_ready(60)
+
+
 def test_a_part_that_is_never_ready_is_an_error(bench: Bench) -> None:
     part = bench.part("import time; time.sleep(600)")
     bench.clock.now = 0

@@ -25,7 +25,7 @@ class Standing(StrEnum):
     CUT_OFF = "cut off"
 
 
-# Whoever runs a step holds this lock for as long as its connection lives: a dead process is seen at once.
+# Whoever runs a step holds this lock for as long as its connection lives: a dead process is seen in a moment.
 _HOLD = text("SELECT pg_advisory_lock(hashtext('missiondesk.refresh'), hashtext(:run || ' ' || :step))")
 _STANDING = text("""
     SELECT standing FROM (
