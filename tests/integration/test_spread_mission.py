@@ -21,6 +21,8 @@ from missiondesk.ticks.outcome import TickOutcome
 from missiondesk.ticks.tick import Run, run_tick
 
 DEAR, CHEAP = "BTC/USDT", "BTC/USD"
+BETWEEN = 2500
+"""US dollars: more than 0.01 BTC ever costs at the sandbox, less than 0.1 BTC does."""
 Row = tuple[str, str, str, Decimal, str]
 
 
@@ -102,8 +104,8 @@ def test_both_legs_are_traded_once_the_markets_are_far_enough_apart(desk: Spread
 
 
 def test_a_leg_that_is_denied_never_repeats_the_other_one(desk: SpreadDesk) -> None:
-    desk.limit(1000)
-    desk.mission(above=-1000, buy="0.01", sell="0.05")
+    desk.limit(BETWEEN)
+    desk.mission(above=-1000, buy="0.01", sell="0.1")
     for _ in range(3):
         waiting = desk.tick()
         assert waiting.ending == "Waiting"
@@ -122,7 +124,7 @@ def test_a_leg_that_is_denied_never_repeats_the_other_one(desk: SpreadDesk) -> N
 
 
 def test_without_the_first_leg_there_is_no_second(desk: SpreadDesk) -> None:
-    desk.limit(1000)
-    desk.mission(above=-1000, buy="0.05", sell="0.01")
+    desk.limit(BETWEEN)
+    desk.mission(above=-1000, buy="0.1", sell="0.01")
     assert [desk.tick().ending for _ in range(2)] == ["Waiting", "Waiting"]
     assert desk.orders() == [(CHEAP, "buy", "denied", Decimal(0), "paper")]
