@@ -8,6 +8,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # BitMEX closed, and newer releases of ccxt dropped it; its recorded markets still work with this one.
 HELD := ccxt==4.5.83
 
+# Without compiled files each of a desk's processes would compile all modules anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: run test check lint bench chaos soak lock
 
 run: $(READY)  ## start the desk; ARGS="…" goes to `missiondesk up`

@@ -59,7 +59,7 @@ def test_restart_logs_and_stop(desk: RunningDesk) -> None:
         [PROGRAM, "logs", "0", "--follow"], env=desk.environment, stdout=subprocess.PIPE, text=True
     ) as follower:
         assert follower.stdout is not None
-        wait_for(lambda: len(psutil.Process(follower.pid).open_files()) >= 6, "it follows", 30)
+        wait_for(lambda: len(psutil.Process(follower.pid).open_files()) >= 6, "it follows")
         os.kill(desk.pid("sandbox"), signal.SIGKILL)
         assert any("desk        sandbox has ended; starting it again" in line for line in follower.stdout)
         follower.send_signal(signal.SIGINT)

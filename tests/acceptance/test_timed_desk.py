@@ -101,7 +101,7 @@ def test_what_is_ahead_runs_once_at_its_time(desk: RunningDesk) -> None:
     assert told == str(executed_data)
     assert float(told_at) >= timestamp
     finished = "SELECT DISTINCT status FROM timed_task WHERE executed_time = to_timestamp(%s)"
-    wait_for(lambda: query(desk, finished, timestamp) == [(1,)], "their end is written", 30)
+    wait_for(lambda: query(desk, finished, timestamp) == [(1,)], "their end is written")
     print(f"late by {float(told_at) - timestamp:.2f} s")  # noqa: T201
 
 

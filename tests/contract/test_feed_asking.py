@@ -91,7 +91,7 @@ def test_a_market_that_says_nothing_is_waited_for_so_long_and_no_longer(quiet_se
         began = time.monotonic()
         with pytest.raises(DataStale, match=r"nothing was said of kraken:BTC/USD within 0\.2 s"):
             running.next_order_book(QUIET, 0.2)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
 
 
 def test_a_lost_connection_is_an_error_at_once_and_the_next_one_answers_again(

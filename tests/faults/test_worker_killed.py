@@ -78,7 +78,7 @@ class Trading:
                 ids[:3],
                 ids[3],
             )
-        wait_for(lambda: len(self._deployments()) == MISSIONS, "the Missions to be deployed", 30)
+        wait_for(lambda: len(self._deployments()) == MISSIONS, "the Missions to be deployed")
 
     def _deployments(self) -> list[str]:
         wanted = {"deployments": {"tags": {"all_": ["mode:live"]}}}

@@ -131,7 +131,7 @@ def tasks_of(client: SyncPrefectClient, run: UUID, wanted: int) -> list[TaskRun]
         tasks = client.read_task_runs(flow_run_filter=of_run)
         return tasks if len(tasks) == wanted and all(task.state.is_final() for task in tasks) else []
 
-    return list(wait_for(found, f"{wanted} task runs", 15))
+    return list(wait_for(found, f"{wanted} task runs"))
 
 
 ALWAYS = {"template": "condition_is", "params": {"condition": "always_true"}}
