@@ -46,7 +46,7 @@ class Stream:
         self._translation = Translation(name, venue, None)
         self._socket = SocketClient(name, venue, self, url_overrides=url_overrides)
         self._told: dict[str, tuple[_Best, _Best]] = {}
-        self._watching: list[asyncio.Future[Any]] = []
+        self._watching: dict[str, asyncio.Future[Any]] = {}
         self._lost: asyncio.Future[ExchangeUnreachable] | None = None
         self.heard_at = 0.0
         """When the newest frame came, of whatever kind, on the clock of the event loop."""
@@ -64,11 +64,16 @@ class Stream:
         except (ccxt.BaseError, *MALFORMED) as error:
             raise self._translation.while_reading(error, Passage()) from None
         # One by one: venues refuse markets of different kinds at once, or all of them for one.
-        self._watching = [
-            asyncio.ensure_future(self._socket.ccxt.watch_order_book(symbol)) for symbol in symbols
-        ]
-        for watching in self._watching:
+        self._watching = {
+            symbol: asyncio.ensure_future(self._socket.ccxt.watch_order_book(symbol)) for symbol in symbols
+        }
+        for watching in self._watching.values():
             watching.add_done_callback(self._watched)
+
+    @property
+    def unanswered(self) -> list[str]:
+        """The symbols of which neither a book nor a refusal has come yet."""
+        return [symbol for symbol, watching in self._watching.items() if not watching.done()]
 
     async def wait_until_lost(self, seconds: float) -> None:
         """Returns after so long; raises ExchangeUnreachable when the connection is lost before."""
@@ -92,7 +97,7 @@ class Stream:
 
     async def disconnect(self) -> None:
         """Drop the connection with its subscriptions and books; `open` makes a new one."""
-        for watching in self._watching:
+        for watching in self._watching.values():
             watching.cancel()
         await self._socket.disconnect()
 

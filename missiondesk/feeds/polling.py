@@ -22,6 +22,8 @@ class Polling:
         self._seconds = seconds
         self._reading: asyncio.Task[None] | None = None
         self.heard_at = 0.0
+        self.unanswered: Sequence[str] = ()
+        """It subscribes to nothing."""
 
     async def open(self, symbols: Sequence[str]) -> None:
         self._heard()

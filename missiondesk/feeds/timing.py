@@ -20,12 +20,14 @@ class Life(Enum):
 @dataclass(frozen=True)
 class Timing:
     """silence: without any message until the venue is pinged; answer: from the ping until the connection is
-    given up. first_delay, longest_delay: between two connections. poll: between two REST reads of a market
-    while its connection is down; quiet: without a new price until REST is asked whether the last one holds.
+    given up. first_book: from the connection until a market whose book has not come is subscribed anew.
+    first_delay, longest_delay: between two connections. poll: between two REST reads of a market while its
+    connection is down; quiet: without a new price until REST is asked whether the last one holds.
     """
 
     silence: float = 20.0
     answer: float = 10.0
+    first_book: float = 30.0
     first_delay: float = 0.5
     longest_delay: float = 60.0
     poll: float = 2.0

@@ -22,7 +22,8 @@ from models.quote import Quote
 log = logging.getLogger(__name__)
 
 DEPTH: Final = 5
-
+# Connections in a row without an answer to a market's subscription; then the others are left in peace.
+_MOST_UNANSWERED: Final = 3
 
 OnQuote = Callable[[Quote], object]
 OnBook = Callable[[str, Callable[[], OrderBook]], object]
@@ -33,6 +34,9 @@ class Connection(Protocol):
 
     @property
     def heard_at(self) -> float: ...
+
+    @property
+    def unanswered(self) -> Sequence[str]: ...
 
     async def open(self, symbols: Sequence[str]) -> None: ...
 
@@ -76,6 +80,8 @@ class VenueFeed:
         self._lost = False
         # Anything, on the present connection.
         self._quoted = False
+        # On how many connections in a row each market's subscription got no answer.
+        self._unanswered: Counter[str] = Counter()
         self.connections = 0
         """How many were made so far."""
         self.messages: Counter[str] = Counter()
@@ -133,10 +139,16 @@ class VenueFeed:
         """Returns when the connection is dead, or raises how it was lost."""
         loop = asyncio.get_running_loop()
         pinged_at: float | None = None
+        first_books_due: float | None = loop.time() + self._timing.first_book
         while True:
-            await connection.wait_until_lost(
-                self._timing.until_next_look(loop.time(), connection.heard_at, pinged_at)
-            )
+            look = self._timing.until_next_look(loop.time(), connection.heard_at, pinged_at)
+            if first_books_due is not None:
+                look = min(look, max(0.0, first_books_due - loop.time()))
+            await connection.wait_until_lost(look)
+            if first_books_due is not None and loop.time() >= first_books_due:
+                first_books_due = None
+                if self._must_subscribe_again(connection.unanswered):
+                    return
             match self._timing.life(loop.time(), connection.heard_at, pinged_at):
                 case Life.ALIVE | Life.WAITING:
                     pass
@@ -147,6 +159,16 @@ class VenueFeed:
                     silent = loop.time() - connection.heard_at
                     log.warning("%s has been silent for %.0f s; connecting again", self._name, silent)
                     return
+
+    def _must_subscribe_again(self, unanswered: Sequence[str]) -> bool:
+        """Over a new connection; not for a market that has kept silent on several already."""
+        self._unanswered = Counter({symbol: self._unanswered[symbol] + 1 for symbol in unanswered})
+        again = [symbol for symbol, times in self._unanswered.items() if times <= _MOST_UNANSWERED]
+        if again:
+            log.warning("%s: no answer for %s; connecting again", self._name, ", ".join(again))
+        elif unanswered:
+            log.warning("%s: still no answer for %s; waiting", self._name, ", ".join(unanswered))
+        return bool(again)
 
     async def _fall_back(self) -> None:
         while self._rest is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from tests.waiting import wait_for
 WITHIN = 60.0
 NAMES = ("krakenfutures:XRP/USD:XRP", "krakenfutures:LTC/USD:LTC")
 PLACES = [Place("krakenfutures", "XRP/USD:XRP"), Place("krakenfutures", "LTC/USD:LTC")]
+TOPIC = "book:PI_XRPUSD"
 QUICK = Timing(first_delay=0.02, longest_delay=0.2, poll=3600)
 
 
@@ -61,7 +63,7 @@ def test_fifty_cuts_lose_no_subscription(server: PlaybackServer) -> None:
 
 
 def test_a_silent_peer_is_noticed_and_left(server: PlaybackServer) -> None:
-    with running(server, Timing(silence=0.6, answer=0.3, first_delay=0.02, poll=3600)) as feed:
+    with running(server, Timing(silence=0.6, answer=0.3, first_book=2, first_delay=0.02, poll=3600)) as feed:
         wait_for(lambda: all_fresh(feed), "both markets")
         silent_since = time.monotonic()
         server.silent = True
@@ -77,6 +79,26 @@ def test_a_quiet_peer_that_answers_pings_stays(server: PlaybackServer) -> None:
         time.sleep(1.5)  # its recording is at its end: nothing but answers to pings comes now
         assert feed.venues["krakenfutures"].connections == 1
         assert all_fresh(feed)
+
+
+def test_a_subscription_without_an_answer_is_made_again(server: PlaybackServer) -> None:
+    server.deaf_to = {TOPIC}
+    with running(server, replace(QUICK, first_book=0.3)) as feed:
+        venue = feed.venues["krakenfutures"]
+        wait_for(lambda: venue.connections == 2, "another connection")
+        server.deaf_to.clear()
+        wait_for(lambda: all_fresh(feed), "both markets")
+
+
+def test_a_market_that_never_answers_leaves_the_others_in_peace(
+    server: PlaybackServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.deaf_to = {TOPIC}
+    with running(server, replace(QUICK, first_book=0.1)) as feed:
+        wait_for(lambda: "still no answer for XRP/USD:XRP; waiting" in caplog.text, "no more attempts")
+        assert feed.venues["krakenfutures"].connections == 4
+        wait_for(lambda: feed.board.problem(PLACES[1], datetime.now(UTC)) is None, "the other market")
+        assert feed.board.problem(PLACES[0], datetime.now(UTC)) is not None
 
 
 def test_a_lost_market_is_never_priced(server: PlaybackServer) -> None:

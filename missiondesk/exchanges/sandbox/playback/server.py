@@ -106,6 +106,8 @@ class PlaybackServer:
         """While true it neither sends nor answers on websockets, as a peer that vanished."""
         self.down = False
         """While true it takes no websocket."""
+        self.deaf_to: set[str] = set()
+        """Topics whose subscriptions it neither accepts nor refuses."""
         self.subscribed: list[str] = []
         """The topics of every subscription that was accepted, in their order."""
         self._connections: set[asyncio.Transport] = set()
@@ -208,6 +210,8 @@ class PlaybackServer:
             return []
         request, accepted = json.loads(text), []
         for topic in venue.dialect.wanted(request):
+            if topic in self.deaf_to:
+                continue
             if topic in venue.tapes:
                 await connection.send_str(venue.dialect.accepted(request, topic))
                 accepted.append(topic)
