@@ -158,7 +158,8 @@ def test_all_that_the_margin_carries_is_accepted_at_the_market_and_at_a_limit(fu
     assert (resting.status, resting.reason) == ("open", "")
     owned = Decimal(2)
     carried = Contract(Decimal(100), inverse=True).worth(resting.amount, Decimal(20_000))
-    assert Decimal("0.95") < carried / 5 / owned < 1
+    # The fees and the way through the book of the first trade are gone; how far that is depends on the price.
+    assert Decimal("0.9") < carried / 5 / owned < 1
 
 
 @both
