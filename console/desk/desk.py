@@ -87,7 +87,7 @@ class Desk:
         self._start_prefect(environment)
         self._set_up(environment)
         self._launch_worker(environment)
-        self._launch_listener(environment)
+        self._launch(LISTENER, ["-m", "deployments.listener"], environment, self._is_attended)
         self._launch_console(environment)
         self._supervisor.wait_until_ready(_READY_SECONDS)
         self._write_file()
@@ -173,11 +173,12 @@ class Desk:
             is_ready=lambda: name in prefect_api.workers_since(self._prefect_url, WORK_POOL, began),
         )
 
-    def _launch_listener(self, environment: Mapping[str, str]) -> None:
+    def _is_attended(self) -> bool:
         engine = connect(self._settings.database_url.get_secret_value())
-        self._launch(
-            LISTENER, ["-m", "deployments.listener"], environment, is_ready=lambda: desk_attends(engine)
-        )
+        try:
+            return desk_attends(engine)
+        finally:
+            engine.dispose()
 
     def _launch_console(self, environment: Mapping[str, str]) -> None:
         port = self._settings.console_port
