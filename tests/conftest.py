@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from missiondesk.store.administration import drop_database
 from missiondesk.store.embedded import EmbeddedPostgres
 from missiondesk.store.migrate import upgrade
+from tests.ports import free_port
 
 TEMPLATE = "missiondesk_template"
 
@@ -76,9 +76,6 @@ def _new_database(postgres: EmbeddedPostgres) -> Iterator[str]:
     drop_database(postgres.url("postgres"), name)
 
 
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+@pytest.fixture(name="free_port")
+def one_free_port() -> int:
+    return free_port()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import socket
+from pathlib import Path
 
 import psutil
 
@@ -10,25 +13,51 @@ from models.errors import InvalidSetting
 
 LOOPBACK = "127.0.0.1"
 
+_LOWEST = 20_000
+_OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_LOWEST_OUTGOING = 32_768  # Linux's own, where it does not say
+_asked = itertools.count()
+
 
 def refuse_used_port(port: int, option: str) -> None:
     """Raises InvalidSetting, naming who listens there and the option with which to choose another port."""
+    if not _is_free(port):
+        raise InvalidSetting(
+            f"port {port} is in use{_by_whom(port)}: end that, or choose another port with {option}"
+        )
+
+
+def free_port(among: range | None = None) -> int:
+    """A port that should stay free until its taker comes: each call and each process gets another one.
+
+    Usually not one of those that the system gives to outgoing connections, which could take it meanwhile.
+    """
+    candidates = among or range(_LOWEST, _lowest_outgoing())
+    begin = 97 * os.getpid()  # far enough from a process that was started just before or after
+    for _ in candidates:
+        port = candidates[(begin + next(_asked)) % len(candidates)]
+        if _is_free(port):
+            return port
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def _lowest_outgoing() -> int:
+    try:
+        return int(_OUTGOING.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return _LOWEST_OUTGOING
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
         except OSError:
-            raise InvalidSetting(
-                f"port {port} is in use{_by_whom(port)}: end that, or choose another port with {option}"
-            ) from None
-
-
-def free_port() -> int:
-    """A port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+            return False
+        return True
 
 
 def _by_whom(port: int) -> str:

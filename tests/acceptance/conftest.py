@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from console.desk.ports import free_port
 from tests.acceptance.running_desk import RunningDesk
+from tests.ports import free_port
 
 NewDesk = Callable[[], RunningDesk]
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import psutil
 
-from console.desk.ports import free_port
 from console.desk.processes import end, marked_processes
 from missiondesk.desk_file import running_desk
 from missiondesk.store.embedded import EmbeddedPostgres
+from tests.ports import free_port
 from tests.waiting import wait_for
 
 PROGRAM = str(Path(sys.executable).with_name("missiondesk"))

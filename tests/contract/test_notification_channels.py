@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from console.desk.ports import free_port
 from missiondesk.notifications.apprise_channel import AppriseChannel
 from missiondesk.notifications.channel import Channel, LogChannel, NotSent
 from missiondesk.notifications.mail_api import MailApiChannel
 from missiondesk.notifications.message import Message
 from missiondesk.notifications.smtp import Security, SmtpChannel
 from models.notification import Notification, NotificationKind
+from tests.ports import free_port
 from tests.receivers import Hook, Mailbox, certificate, http_server, smtp_server
 
 PASSWORD = "the-password-of-the-desk"

@@ -20,6 +20,7 @@ import pytest
 from missiondesk.exchanges.sandbox.address import READY_LINE, SANDBOX_KEY, SANDBOX_SECRET
 from missiondesk.exchanges.sandbox.process import SandboxProcess
 from missiondesk.exchanges.sandbox.server import listening_socket
+from tests.ports import free_port
 
 
 def private(url: str, endpoint: str, nonce: int, **params: object) -> Any:
@@ -37,7 +38,7 @@ def test_orders_balances_and_nonces_outlive_a_kill(tmp_path: Path, shared_data: 
     candles = shared_data / "ohlcv/binance/BTC-USDT_1m.csv.gz"
     order = {"pair": "XBTUSDT", "type": "buy", "volume": "0.1"}
     with SandboxProcess(
-        candles=candles, state=tmp_path / "state", balances={"USDT": Decimal(50_000)}
+        candles=candles, state=tmp_path / "state", port=free_port(), balances={"USDT": Decimal(50_000)}
     ) as sandbox:
         private(sandbox.url, "AddOrder", 1, ordertype="market", **order)
         private(sandbox.url, "AddOrder", 2, ordertype="limit", price="1000", cl_ord_id="resting", **order)

@@ -23,6 +23,7 @@ from tests.faults.order_books import check_orders, order_rows, orders_at
 from tests.faults.trade_missions import arm_account, save_mission
 from tests.faults.trade_worker import TradeDesk
 from tests.faults.turmoil import Planned, Turmoil, plan, shown
+from tests.ports import free_port
 from tests.waiting import wait_for
 
 QUEUE: list[tuple[str, dict[str, Any]]] = [
@@ -42,7 +43,7 @@ pytestmark = pytest.mark.timeout(7200)
 @pytest.fixture
 def turmoil(short_home: Path) -> Iterator[Turmoil]:
     database = EmbeddedPostgres(short_home, {"fsync": "off"})
-    exchange = SandboxProcess(state=short_home / "exchange.sqlite", balances=FIRST_BALANCES)
+    exchange = SandboxProcess(state=short_home / "exchange.sqlite", port=free_port(), balances=FIRST_BALANCES)
     turmoil = Turmoil(short_home, database, exchange, SEED)
     database.start()
     try:

@@ -19,11 +19,11 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from console.desk.ports import free_port
 from missiondesk.exchanges.sandbox.address import SANDBOX_KEY, SANDBOX_SECRET
 from missiondesk.store.administration import session
 from tests.acceptance.running_desk import RunningDesk
 from tests.faults.chaos import KILLS, SEED
+from tests.ports import free_port
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.desk, pytest.mark.timeout(7200)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from console.desk.environment import asyncpg_url, for_parts, for_prefect_server
 from missiondesk.settings import Settings
 from missiondesk.store.embedded import EmbeddedPostgres
+from tests.ports import free_port
 
 SERVER_STARTS_WITHIN_SECONDS = 90
 
@@ -30,9 +30,7 @@ def prefect_server(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPath
         }
     )
     postgres.create_database("prefect")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     api = f"http://127.0.0.1:{port}/api"
     database = asyncpg_url(postgres.url("postgres"), "prefect")
     environment = for_parts(settings, api, for_prefect_server(settings, database))

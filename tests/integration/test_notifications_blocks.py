@@ -12,7 +12,6 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy import text
 
 from blocks.channels import MailChannel, ServiceChannel, channel_of_block
-from console.desk.ports import free_port
 from console.hub.delivering import channels
 from missiondesk.components.settings import HubSettings
 from missiondesk.notifications.channel import NotSent
@@ -20,6 +19,7 @@ from missiondesk.notifications.deliverer import Deliverer
 from missiondesk.store.database import connect
 from missiondesk.store.notifications import Notifications
 from models.errors import InputRefused
+from tests.ports import free_port
 from tests.receivers import certificate, http_server, smtp_server
 
 pytestmark = pytest.mark.prefect

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from console.desk.environment import asyncpg_url, for_parts, for_prefect_server, prefect_database
-from console.desk.ports import free_port, refuse_used_port
+from console.desk.ports import LOOPBACK, free_port, refuse_used_port
 from missiondesk.settings import LogLevel, Settings
 from models.errors import InvalidSetting
 
@@ -103,10 +105,16 @@ def test_prefects_database_on_a_shared_server_is_named_after_ours() -> None:
     assert prefect_database(Settings.load({})) == "prefect"
 
 
-def test_a_free_port_is_not_refused_and_a_used_one_names_this_process() -> None:
-    import os
-    import socket
+def test_each_free_port_is_another_one_that_no_outgoing_connection_gets() -> None:
+    chosen = [free_port() for _ in range(20)]
+    assert len(set(chosen)) == 20
+    lowest_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert max(chosen) < lowest_outgoing or lowest_outgoing <= 20_000
+    with socket.create_server((LOOPBACK, chosen[0])):
+        assert free_port(range(chosen[0], chosen[0] + 2)) == chosen[0] + 1
 
+
+def test_a_free_port_is_not_refused_and_a_used_one_names_this_process() -> None:
     refuse_used_port(free_port(), "--prefect-port")
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -16,6 +16,8 @@ from missiondesk.exchanges.sandbox.address import READY_LINE
 class SandboxProcess:
     """`python -m missiondesk.exchanges.sandbox` with these options.
 
+    port: 0 for any; for one to be killed, none of those that outgoing connections get.
+
     >>> with SandboxProcess(state=path) as sandbox:
     ...     sandbox.kill()     # as kill -9 does
     ...     sandbox.start()    # again, on the same port
