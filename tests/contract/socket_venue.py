@@ -12,8 +12,7 @@ from typing import Any, Self
 from aiohttp import WSMsgType, web
 
 from missiondesk.exchanges.loop_thread import LoopThread
-
-WITHIN = 20.0
+from tests.waiting import PATIENCE_SECONDS
 
 
 class SocketVenue:
@@ -27,14 +26,14 @@ class SocketVenue:
         self._thread = LoopThread("venue")
 
     def __enter__(self) -> Self:
-        self.port = self._thread.begin(self._start()).result(WITHIN)
+        self.port = self._thread.begin(self._start()).result(PATIENCE_SECONDS)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.cut()
-        self._thread.begin(self._runner.cleanup()).result(WITHIN)
+        self._thread.begin(self._runner.cleanup()).result(PATIENCE_SECONDS)
         self._thread.stop()
 
     @property
@@ -42,17 +41,17 @@ class SocketVenue:
         return f"ws://127.0.0.1:{self.port}"
 
     def next_request(self) -> Mapping[str, Any]:
-        return self.requests.get(timeout=WITHIN)
+        return self.requests.get(timeout=PATIENCE_SECONDS)
 
     def send(self, message: Mapping[str, Any] | str) -> None:
         """To the newest connection."""
         text = message if isinstance(message, str) else json.dumps(message)
         socket, _ = self._connections[-1]
-        self._thread.begin(socket.send_str(text)).result(WITHIN)
+        self._thread.begin(socket.send_str(text)).result(PATIENCE_SECONDS)
 
     def cut(self) -> None:
         """End every connection without a goodbye."""
-        self._thread.begin(self._cut()).result(WITHIN)
+        self._thread.begin(self._cut()).result(PATIENCE_SECONDS)
 
     async def _cut(self) -> None:
         for _, transport in self._connections:

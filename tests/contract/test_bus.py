@@ -26,9 +26,7 @@ from missiondesk.bus.subscriber import Message, Subscriber
 from missiondesk.settings import Settings
 from missiondesk.store.database import connect
 from models.errors import InvalidSetting, RetryLater
-from tests.waiting import wait_for
-
-WITHIN = 10.0
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
 
 @pytest.fixture(scope="session")
@@ -41,13 +39,20 @@ def redis_socket() -> Iterator[str]:
         server = subprocess.Popen([program, *options], stdout=log, stderr=subprocess.STDOUT)
     try:
         client = redis.Redis(unix_socket_path=str(home / "socket"))
-        wait_for(lambda: (home / "socket").exists() and client.ping(), "redis-server")
+        wait_for(lambda: _answers(client), "redis-server")
         client.close()
         yield f"unix://{home / 'socket'}"
     finally:
         server.terminate()
         server.wait(timeout=10)
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
 
 
 def _installed() -> str:
@@ -84,7 +89,7 @@ class Inbox(Queue[Message]):
         self.put(message)
 
     def next(self) -> Message:
-        return self.get(timeout=WITHIN)
+        return self.get(timeout=PATIENCE_SECONDS)
 
 
 def hear(subscriber: Subscriber, channel: str) -> Inbox:

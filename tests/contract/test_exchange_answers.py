@@ -19,7 +19,8 @@ from missiondesk.exchanges.credentials import Credentials
 from missiondesk.exchanges.sandbox.playback.address import playback_urls
 from missiondesk.exchanges.sandbox.playback.server import PlaybackServer
 from missiondesk.exchanges.venues import venue_of
-from tests.contract.socket_venue import WITHIN, SocketVenue
+from tests.contract.socket_venue import SocketVenue
+from tests.waiting import PATIENCE_SECONDS
 
 KEYS = Credentials(
     key=SecretStr("hidden-key"), secret=SecretStr("hidden-secret"), passphrase=SecretStr("hidden-words")
@@ -54,7 +55,7 @@ def calls_to(venue: SocketVenue, rest: PlaybackServer, seconds: float) -> Socket
 
 @pytest.fixture(scope="module")
 def calls(venue: SocketVenue, rest: PlaybackServer) -> Iterator[SocketCalls]:
-    made = calls_to(venue, rest, WITHIN)
+    made = calls_to(venue, rest, PATIENCE_SECONDS)
     yield made
     made.close()
 
@@ -104,19 +105,19 @@ def test_each_caller_gets_his_own_answer_or_none(
             venue.send(frame)
         for caller, what in wanted.items():
             if what in ("taken", "taken twice"):
-                assert results[caller].result(WITHIN) == f"of-{caller}"
+                assert results[caller].result(PATIENCE_SECONDS) == f"of-{caller}"
             elif what == "refused":
                 with pytest.raises(Exception, match="Insufficient balance"):
-                    results[caller].result(WITHIN)
+                    results[caller].result(PATIENCE_SECONDS)
             elif what == "unreadable":
                 with pytest.raises(NoAnswer, match="can't be read"):
-                    results[caller].result(WITHIN)
+                    results[caller].result(PATIENCE_SECONDS)
         if "nothing" in said:
             venue.cut()
         for caller, what in wanted.items():
             if what == "nothing":
                 with pytest.raises(NoAnswer, match="lost before an answer came"):
-                    results[caller].result(WITHIN)
+                    results[caller].result(PATIENCE_SECONDS)
             assert passages[caller].sent
             assert passages[caller].answered == (what == "refused")
 
@@ -128,31 +129,31 @@ def test_an_answer_after_the_timeout_is_nobodys(venue: SocketVenue, rest: Playba
             # Connecting takes its time out of the first one's patience.
             first = pool.submit(placed, impatient, "first", Passage())
             venue.send(answered(venue.next_request(), "taken"))
-            assert first.result(WITHIN) == "of-first"
+            assert first.result(PATIENCE_SECONDS) == "of-first"
             passage = Passage()
             late = pool.submit(placed, impatient, "late", passage)
             forgotten = venue.next_request()
             with pytest.raises(NoAnswer, match="no answer within 4 s"):
-                late.result(WITHIN)
+                late.result(PATIENCE_SECONDS)
             assert passage.sent and not passage.answered
             venue.send(answered(forgotten, "taken"))
             after = pool.submit(placed, impatient, "next", Passage())
             request = venue.next_request()
             venue.send(answered(forgotten, "taken"))
             venue.send(answered(request, "taken"))
-            assert after.result(WITHIN) == "of-next"
+            assert after.result(PATIENCE_SECONDS) == "of-next"
     finally:
         impatient.close()
 
 
 def test_who_waits_when_it_is_closed_is_told(venue: SocketVenue, rest: PlaybackServer) -> None:
-    closed = calls_to(venue, rest, WITHIN)
+    closed = calls_to(venue, rest, PATIENCE_SECONDS)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(placed, closed, "waiting", Passage())
         venue.next_request()
         closed.close()
         with pytest.raises(NoAnswer):
-            waiting.result(WITHIN)
+            waiting.result(PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_a_refused_login_is_an_error_for_who_waits_and_the_next_call_tries_again
     venue: SocketVenue, rest: PlaybackServer, caplog: pytest.LogCaptureFixture, answer: dict[str, str]
 ) -> None:
     caplog.set_level("DEBUG")
-    refused = calls_to(venue, rest, WITHIN)
+    refused = calls_to(venue, rest, PATIENCE_SECONDS)
     venue.login_answer = answer
     passage = Passage()
     try:
@@ -173,7 +174,7 @@ def test_a_refused_login_is_an_error_for_who_waits_and_the_next_call_tries_again
         with ThreadPoolExecutor(1) as pool:
             welcome = pool.submit(placed, refused, "welcome", Passage())
             venue.send(answered(venue.next_request(), "taken"))
-            assert welcome.result(WITHIN) == "of-welcome"
+            assert welcome.result(PATIENCE_SECONDS) == "of-welcome"
     finally:
         venue.login_answer = None
         refused.close()

@@ -24,7 +24,6 @@ from models.errors import DataStale, VenueClosed
 from models.quote import Quote
 from tests.waiting import wait_for
 
-WITHIN = 60.0
 NAMES = ("krakenfutures:XRP/USD:XRP", "krakenfutures:LTC/USD:LTC")
 PLACES = [Place("krakenfutures", "XRP/USD:XRP"), Place("krakenfutures", "LTC/USD:LTC")]
 TOPIC = "book:PI_XRPUSD"

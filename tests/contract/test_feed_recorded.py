@@ -20,8 +20,7 @@ from missiondesk.exchanges.sandbox.playback.server import PlaybackServer, Record
 from missiondesk.exchanges.venues import venue_of
 from models.errors import InputRefused, UnknownName
 from models.quote import Quote
-
-WITHIN = 30.0
+from tests.waiting import PATIENCE_SECONDS
 
 MARKETS = {
     "okx": {"BTC/USDT": "books:BTC-USDT"},
@@ -65,7 +64,7 @@ async def streamed(url: str, exchange: str, counts: dict[str, int]) -> list[Quot
     stream = Stream(exchange, venue_of(exchange), heard.append, url_overrides=urls)
     try:
         await stream.open(list(counts))
-        deadline = asyncio.get_running_loop().time() + WITHIN
+        deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         while any(len(of(heard, symbol)) < count for symbol, count in counts.items()):
             assert asyncio.get_running_loop().time() < deadline, f"expected {counts}, got {len(heard)}"
             await stream.wait_until_lost(0.05)

@@ -27,10 +27,9 @@ from missiondesk.market_names import market_of
 from missiondesk.settings import Settings
 from models.quote import Quote
 from tests.contract.exchange_contract import ManualClock
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
 SYMBOL = "BTC/USD"
-WITHIN = 20.0
 
 Levels = dict[str, dict[float, float]]
 
@@ -54,7 +53,7 @@ async def connected(sandbox: SandboxServer) -> AsyncIterator[ClientWebSocketResp
 
 
 async def heard(socket: ClientWebSocketResponse) -> dict[str, Any]:
-    message = await asyncio.wait_for(socket.receive(), WITHIN)
+    message = await asyncio.wait_for(socket.receive(), PATIENCE_SECONDS)
     assert message.type == WSMsgType.TEXT, f"expected a frame, got {message}"
     frame: dict[str, Any] = json.loads(message.data)
     return frame
@@ -188,7 +187,7 @@ def test_ccxt_pro_reads_every_channel(sandbox: SandboxServer) -> None:
     async def check() -> None:
         client = ccxt.pro.kraken({"enableRateLimit": False, **ccxt_urls(sandbox.url)})
         try:
-            async with asyncio.timeout(WITHIN):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 book = await client.watch_order_book(SYMBOL)
                 ticker = await client.watch_ticker(SYMBOL)
                 trades = await client.watch_trades(SYMBOL)

@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from missiondesk.settings import Settings
 from tests.hub_desk import Hub, HubDesk, answer, frame, threaded_hub
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
 
 class Way:
@@ -95,7 +95,7 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 def refused_websocket(hub: Hub) -> str:
     with hub.websocket("hash=any") as module, pytest.raises(ConnectionClosed) as closed:
-        module.recv(timeout=10)
+        module.recv(timeout=PATIENCE_SECONDS)
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1012
     return closed.value.rcvd.reason
 

@@ -13,7 +13,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.hub_desk import Hub, HubDesk, answer, frame, hub_process
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ def test_nasty_texts_in_every_field(served: tuple[Hub, psutil.Process], desk: Hu
         assert hub.http.post("/workflow/create", json=workflow).json()["code"] == "3002"
         assert hub.http.post(f"/workflow/{len(text)}{text[:5]}/execute").status_code >= 400
         with hub.websocket("hash=x") as module, pytest.raises(ConnectionClosed):
-            module.recv(timeout=10)
+            module.recv(timeout=PATIENCE_SECONDS)
     with hub.websocket(f"hash={hub.register('nasty')}") as module:
         number = desk.registry.find("nasty").id
         for text in [*NASTY, "\0", "\ud800"]:

@@ -18,6 +18,7 @@ from missiondesk.store.database import connect
 from missiondesk.store.quotes import Quotes
 from models.errors import DatabaseUnreachable
 from models.quote import Quote
+from tests.waiting import PATIENCE_SECONDS
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
 AWAY = DatabaseUnreachable("away")
@@ -37,7 +38,7 @@ def test_the_bus_hears_prices_as_json(database_url: str) -> None:
         with to_bus(bus) as sink:
             for number in range(1000):
                 sink(quoted(number))
-        heard = [inbox.get(timeout=10) for _ in range(1000)]
+        heard = [inbox.get(timeout=PATIENCE_SECONDS) for _ in range(1000)]
     bus.close()
     assert [message["price"] for message in heard[:2]] == ["0.5", "1.5"]
     assert [Quote.from_message(message) for message in heard] == [quoted(number) for number in range(1000)]

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from missiondesk.settings import Settings
 from models.component import CommandStatus
 from tests.hub_desk import Hub, HubDesk, answer, frame, threaded_hub
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_messages_reach_a_module_by_hash_and_by_id(hub: Hub, desk: HubDesk):
         wait_for(lambda: hub.online() == ["hears"], "the module to be online")
         sent = hub.http.post("/module/send_message", json={"module_hash": known, "message": "hello"})
         assert sent.json()["result"] == {"message": "hello"}
-        assert module.recv(timeout=10) == "hello"
+        assert module.recv(timeout=PATIENCE_SECONDS) == "hello"
         number = desk.registry.find("hears").id
         hub.http.post("/module/send_message", json={"module_id": number, "message": {"a": 1}})
         assert frame(module) == {"a": 1}
@@ -134,7 +134,7 @@ def test_a_message_that_no_websocket_could_bring_is_refused(hub: Hub, desk: HubD
             answered = hub.http.post("/module/send_message", content=body)
             assert (answered.status_code, answered.json()["code"]) == (400, "3002")
         hub.http.post("/module/send_message", json={"module_hash": known, "message": "next"})
-        assert module.recv(timeout=10) == "next"
+        assert module.recv(timeout=PATIENCE_SECONDS) == "next"
     assert desk.rows("SELECT count(*) FROM component_command") == [(1,)]
 
 
@@ -155,7 +155,7 @@ def test_a_connection_is_closed_on_request(hub: Hub):
         wait_for(lambda: hub.online() == ["closed"], "the module to be online")
         assert hub.http.post("/module/close_websocket", json={"module_hash": known}).status_code == 200
         with pytest.raises(ConnectionClosed) as closed:
-            module.recv(timeout=10)
+            module.recv(timeout=PATIENCE_SECONDS)
     assert closed.value.rcvd is not None and closed.value.rcvd.reason == "closed by the desk"
     wait_for(lambda: hub.online() == [], "the module to be offline")
     again = hub.http.post("/module/close_websocket", json={"module_hash": known})
@@ -164,7 +164,7 @@ def test_a_connection_is_closed_on_request(hub: Hub):
 
 def test_an_unknown_hash_is_closed_with_the_reason(hub: Hub):
     with hub.websocket("hash=deadbeef") as module, pytest.raises(ConnectionClosed) as closed:
-        module.recv(timeout=10)
+        module.recv(timeout=PATIENCE_SECONDS)
     assert closed.value.rcvd is not None and "unknown hash" in closed.value.rcvd.reason
 
 

@@ -16,7 +16,7 @@ from missiondesk.settings import Settings
 from models.component import CommandStatus
 from models.errors import InputRefused
 from tests.hub_desk import Hub, HubDesk, answer, frame, threaded_hub
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
 
 @pytest.fixture
@@ -262,7 +262,7 @@ def test_hot_swap_of_old_modules_one_command_at_a_time(hub: Hub, desk: HubDesk):
             assert desk.ended(waiting).message == "third"
         for replaced in (first, second):
             with pytest.raises(ConnectionClosed, match="replaced by a newer"):
-                replaced.recv(timeout=10)
+                replaced.recv(timeout=PATIENCE_SECONDS)
 
 
 def test_a_refused_registration_is_told(hub: Hub):

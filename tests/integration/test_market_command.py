@@ -19,6 +19,7 @@ from missiondesk.bus.subscriber import Message, Subscriber
 from missiondesk.exchanges.sandbox.playback.server import PlaybackServer
 from missiondesk.settings import Settings
 from missiondesk.store.database import connect
+from tests.waiting import PATIENCE_SECONDS
 
 NAMES = "okx:BTC/USDT,bitmex_future_btcusd"
 ALL = ("--quotes", "361", "--seconds", "60")
@@ -62,7 +63,7 @@ def test_a_feed_is_published_stored_and_replayed_the_same_each_time(
         fed = said(settings, f"-m{NAMES}", "--playback", server.url, *ALL, "feed")
         assert fed.exit_code == 0, fed.output
         assert "361 quotes stored, 361 published" in fed.output
-        symbols = {heard.get(timeout=10)["symbol"] for _ in range(361)}
+        symbols = {heard.get(timeout=PATIENCE_SECONDS)["symbol"] for _ in range(361)}
     bus.close()
     assert symbols == {"BTC/USDT", "BTC/USD:BTC"}
     arguments = [

@@ -25,6 +25,7 @@ from missiondesk.ticks.tick import Run, run_tick
 from models.errors import DataStale, InputRefused, InvalidRow, UnknownName
 from models.mission import MissionTask
 from models.result import Verdict
+from tests.waiting import PATIENCE_SECONDS
 
 FULL_HOUR = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 
@@ -306,7 +307,7 @@ def test_a_queued_tick_waits_for_the_running_one(ticks: Ticks) -> None:
     queued.join(timeout=1)
     assert queued.is_alive()
     ticks.desk.walks.release(running.id, "another run", None, None)
-    queued.join(timeout=20)
+    queued.join(timeout=PATIENCE_SECONDS)
     assert [each.ending for each in outcomes] == ["Finished"]
 
 
