@@ -33,7 +33,7 @@ from console.desk.parts import (
     ProcessPart,
 )
 from console.desk.ports import LOOPBACK, free_port, refuse_used_port
-from console.desk.supervisor import Say, StopRequest, Supervisor
+from console.desk.supervisor import DRAIN_SECONDS, Say, StopRequest, Supervisor
 from missiondesk.desk_file import DeskFile, ProcessIdentity
 from missiondesk.settings import ExchangeChoice, Settings
 from missiondesk.store.database import connect
@@ -42,8 +42,7 @@ from missiondesk.store.timed_desk import desk_attends
 
 WORK_POOL = "desk"
 _READY_SECONDS = 180.0
-_DRAIN_SECONDS = {WORKER: 65.0}
-_DEFAULT_DRAIN_SECONDS = 10.0
+_LONGER_DRAIN_SECONDS = {WORKER: 65.0}
 
 Ready = Callable[[], bool]
 
@@ -173,13 +172,6 @@ class Desk:
             is_ready=lambda: name in prefect_api.workers_since(self._prefect_url, WORK_POOL, began),
         )
 
-    def _is_attended(self) -> bool:
-        engine = connect(self._settings.database_url.get_secret_value())
-        try:
-            return desk_attends(engine)
-        finally:
-            engine.dispose()
-
     def _launch_console(self, environment: Mapping[str, str]) -> None:
         port = self._settings.console_port
         url = f"http://{LOOPBACK}:{port}"
@@ -191,6 +183,14 @@ class Desk:
         )
         self._file = self._file.model_copy(update={"console_url": url})
 
+    def _is_attended(self) -> bool:
+        """Whether the listener has come so far that it attends to timed tasks."""
+        engine = connect(self._settings.database_url.get_secret_value())
+        try:
+            return desk_attends(engine)
+        finally:
+            engine.dispose()
+
     def _start(
         self, name: str, arguments: list[str], environment: Mapping[str, str], is_ready: Ready
     ) -> None:
@@ -201,7 +201,7 @@ class Desk:
         self, name: str, arguments: list[str], environment: Mapping[str, str], is_ready: Ready
     ) -> None:
         part = self._part(name, arguments, environment, is_ready)
-        self._supervisor.launch(part, _DRAIN_SECONDS.get(name, _DEFAULT_DRAIN_SECONDS))
+        self._supervisor.launch(part, _LONGER_DRAIN_SECONDS.get(name, DRAIN_SECONDS))
 
     def _part(
         self, name: str, arguments: list[str], environment: Mapping[str, str], is_ready: Ready

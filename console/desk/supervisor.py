@@ -16,6 +16,8 @@ FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 # A part that stayed up this long begins again with the first pause when it dies.
 PROVEN_SECONDS = 60.0
+# From SIGTERM until a part that still runs is killed, unless it is given longer.
+DRAIN_SECONDS = 10.0
 _POLL_SECONDS = 0.1
 
 Say = Callable[[str], None]
@@ -88,12 +90,12 @@ class Supervisor:
     def parts(self) -> list[Part]:
         return [watched.part for watched in self._watched]
 
-    def bring_up(self, part: Part, ready_seconds: float, drain_seconds: float = 10.0) -> None:
+    def bring_up(self, part: Part, ready_seconds: float, drain_seconds: float = DRAIN_SECONDS) -> None:
         """Launch it and wait until it is ready; raises CallOperator with the end of its log if it fails."""
         self.launch(part, drain_seconds)
         self.wait_until_ready(ready_seconds)
 
-    def launch(self, part: Part, drain_seconds: float = 10.0) -> None:
+    def launch(self, part: Part, drain_seconds: float = DRAIN_SECONDS) -> None:
         """Let it come up beside others; `wait_until_ready` follows."""
         self._stop.raise_if_made()
         launched = _Watched(part, drain_seconds, self._clock())

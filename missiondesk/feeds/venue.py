@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -139,14 +140,12 @@ class VenueFeed:
         """Returns when the connection is dead, or raises how it was lost."""
         loop = asyncio.get_running_loop()
         pinged_at: float | None = None
-        first_books_due: float | None = loop.time() + self._timing.first_book
+        first_books_due = loop.time() + self._timing.first_book
         while True:
             look = self._timing.until_next_look(loop.time(), connection.heard_at, pinged_at)
-            if first_books_due is not None:
-                look = min(look, max(0.0, first_books_due - loop.time()))
-            await connection.wait_until_lost(look)
-            if first_books_due is not None and loop.time() >= first_books_due:
-                first_books_due = None
+            await connection.wait_until_lost(min(look, max(0.0, first_books_due - loop.time())))
+            if loop.time() >= first_books_due:
+                first_books_due = math.inf
                 if self._must_subscribe_again(connection.unanswered):
                     return
             match self._timing.life(loop.time(), connection.heard_at, pinged_at):
